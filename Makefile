@@ -1,0 +1,133 @@
+# Souk. `make help` lists the targets; a service is one word in SERVICES.
+
+SERVICES := session catalog cart order inventory payment shipping notification audit analytics
+
+# BUILD is the folder for everything made; `make sanitize` uses build/sanitize.
+BUILD ?= build
+CC ?= gcc
+ifeq ($(origin CC),default)
+CC := gcc
+endif
+# Debian's own Python, not one that happens to be first in PATH: its packages are what we install.
+PYTHON ?= /usr/bin/python3
+
+LIBRARIES := libpq hiredis libcjson libprotobuf-c libsodium libcurl
+CPPFLAGS += -D_GNU_SOURCE -D_FORTIFY_SOURCE=2 -Ilibcommon -I$(BUILD)/proto -I$(BUILD)/gen \
+	$(shell pkg-config --cflags $(LIBRARIES))
+WARNINGS := -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wvla -Wmissing-prototypes \
+	-Wstrict-prototypes -Wold-style-definition -Wformat=2 -Wwrite-strings -Wpointer-arith \
+	-Wcast-qual -Wundef -Wswitch-enum -Wnull-dereference -Werror
+CFLAGS ?= -O2 -g
+CFLAGS_ALL := -std=c17 -MMD -MP -fno-common -fstack-protector-strong -fstack-clash-protection \
+	-fPIE -pthread $(CFLAGS) $(SANITIZERS)
+LDFLAGS_ALL := -pie -pthread -Wl,-z,relro,-z,now,-z,noexecstack -Wl,--as-needed $(SANITIZERS) $(LDFLAGS)
+LDLIBS := $(shell pkg-config --libs $(LIBRARIES)) -lnats -lcivetweb -lm
+
+PROTOS := $(shell cd proto && find souk -name '*.proto' | sort)
+PROTO_HEADERS := $(PROTOS:%.proto=$(BUILD)/proto/%.pb-c.h) $(BUILD)/proto/google/protobuf/descriptor.pb-c.h
+PROTO_SOURCES := $(filter-out %/rules.pb-c.c,$(PROTOS:%.proto=$(BUILD)/proto/%.pb-c.c)) $(BUILD)/proto/souk_types.c
+PROTO_OBJECTS := $(PROTO_SOURCES:.c=.o)
+
+LIBCOMMON_OBJECTS := $(patsubst %.c,$(BUILD)/obj/%.o,$(wildcard libcommon/*.c)) $(BUILD)/gen/libcommon_files.o
+LIBCOMMON := $(BUILD)/libsouk.a
+
+SERVICE_BINARIES := $(SERVICES:%=$(BUILD)/bin/%)
+SOUKCTL := $(BUILD)/bin/soukctl
+TOPOLOGY := $(BUILD)/topology.json
+
+UNIT_TEST_SOURCES := $(wildcard libcommon/test/unit_*.c services/*/test/unit_*.c deploy/soukctl/test/unit_*.c)
+UNIT_TESTS := $(UNIT_TEST_SOURCES:%.c=$(BUILD)/test/%)
+
+.PHONY: all help run stop status logs test unit contract system sanitize lint format check-headers clean prepare
+.DELETE_ON_ERROR:
+.SECONDARY:
+
+all: $(SERVICE_BINARIES) $(SOUKCTL) $(TOPOLOGY) ## build everything
+
+help: ## list the targets
+	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+# ---- messages ----
+
+$(BUILD)/proto/google/protobuf/descriptor.pb-c.h:
+	@mkdir -p $(BUILD)/proto
+	protoc-c -I/usr/include --c_out=$(BUILD)/proto google/protobuf/descriptor.proto
+
+$(BUILD)/proto/%.pb-c.c $(BUILD)/proto/%.pb-c.h &: proto/%.proto
+	@mkdir -p $(BUILD)/proto
+	protoc-c -Iproto -I/usr/include --c_out=$(BUILD)/proto $*.proto
+
+$(BUILD)/proto/souk_types.c: proto/generate.py $(PROTOS:%=proto/%)
+	@mkdir -p $(BUILD)/proto
+	$(PYTHON) proto/generate.py --out $@ $(PROTOS)
+
+# Generated code is compiled without the warnings that we hold our own to.
+$(BUILD)/proto/%.o: $(BUILD)/proto/%.c $(PROTO_HEADERS)
+	$(CC) $(CPPFLAGS) $(CFLAGS_ALL) -c -o $@ $<
+
+# ---- migrations and Valkey functions become C arrays in the binaries ----
+
+$(BUILD)/gen/libcommon_files.c: libcommon/embed.py $(wildcard libcommon/migrations/*.sql libcommon/functions/*.lua)
+	@mkdir -p $(BUILD)/gen
+	$(PYTHON) libcommon/embed.py LIBCOMMON libcommon $@
+
+$(BUILD)/gen/%.o: $(BUILD)/gen/%.c $(PROTO_HEADERS)
+	$(CC) $(CPPFLAGS) $(WARNINGS) $(CFLAGS_ALL) -c -o $@ $<
+
+# ---- libcommon ----
+
+$(BUILD)/obj/%.o: %.c | $(PROTO_HEADERS)
+	@mkdir -p $(@D)
+	$(CC) $(CPPFLAGS) $(CPPFLAGS_$(word 2,$(subst /, ,$*))) $(WARNINGS) $(CFLAGS_ALL) -c -o $@ $<
+
+$(LIBCOMMON): $(LIBCOMMON_OBJECTS) $(PROTO_OBJECTS)
+	rm -f $@
+	ar rcs $@ $^
+
+# ---- services: every .c of the folder, and what is embedded ----
+
+define SERVICE_RULES
+SOURCES_$(1) := $$(wildcard services/$(1)/*.c)
+OBJECTS_$(1) := $$(patsubst %.c,$$(BUILD)/obj/%.o,$$(SOURCES_$(1))) $$(BUILD)/gen/$(1)_files.o
+
+$$(BUILD)/gen/$(1)_files.c: libcommon/embed.py $$(wildcard services/$(1)/migrations/*.sql services/$(1)/functions/*.lua services/$(1)/templates/*)
+	@mkdir -p $$(BUILD)/gen
+	$$(PYTHON) libcommon/embed.py $(1) services/$(1) $$@
+
+$$(BUILD)/bin/$(1): $$(OBJECTS_$(1)) $$(LIBCOMMON)
+	@mkdir -p $$(@D)
+	$$(CC) $$(LDFLAGS_ALL) -o $$@ $$(OBJECTS_$(1)) $$(LIBCOMMON) $$(LDLIBS) $$(LDLIBS_$(1))
+
+$$(BUILD)/test/services/$(1)/test/%: $$(BUILD)/obj/services/$(1)/test/%.o $$(OBJECTS_$(1)) $$(LIBCOMMON)
+	@mkdir -p $$(@D)
+	$$(CC) $$(LDFLAGS_ALL) -o $$@ $$< $$(filter-out %/main.o,$$(OBJECTS_$(1))) $$(LIBCOMMON) -lcmocka $$(LDLIBS) $$(LDLIBS_$(1))
+endef
+$(foreach service,$(SERVICES),$(eval $(call SERVICE_RULES,$(service))))
+
+LDLIBS_shipping := -lhpdf
+
+SOUKCTL_OBJECTS := $(patsubst %.c,$(BUILD)/obj/%.o,$(wildcard deploy/soukctl/*.c))
+$(SOUKCTL): $(SOUKCTL_OBJECTS) $(LIBCOMMON)
+	@mkdir -p $(@D)
+	$(CC) $(LDFLAGS_ALL) -o $@ $(SOUKCTL_OBJECTS) $(LIBCOMMON) $(LDLIBS) -lcrypt
+
+# The one declaration: what every service says of itself.
+$(TOPOLOGY): $(SERVICE_BINARIES)
+	@for service in $(SERVICES); do $(BUILD)/bin/$$service --describe || exit 1; done \
+		| $(PYTHON) -c 'import json,sys; print(json.dumps({"services": [json.loads(l) for l in sys.stdin]}, indent=1))' >$@
+
+# ---- unit tests ----
+
+$(BUILD)/test/libcommon/test/%: $(BUILD)/obj/libcommon/test/%.o $(LIBCOMMON)
+	@mkdir -p $(@D)
+	$(CC) $(LDFLAGS_ALL) -o $@ $< $(LIBCOMMON) -lcmocka $(LDLIBS)
+
+$(BUILD)/test/deploy/soukctl/test/%: $(BUILD)/obj/deploy/soukctl/test/%.o $(SOUKCTL_OBJECTS) $(LIBCOMMON)
+	@mkdir -p $(@D)
+	$(CC) $(LDFLAGS_ALL) -o $@ $< $(filter-out %/main.o,$(SOUKCTL_OBJECTS)) $(LIBCOMMON) -lcmocka $(LDLIBS) -lcrypt
+
+clean: ## remove everything made (not .run/)
+	rm -rf $(BUILD)
+
+# Headers: dependency files written by the compiler beside each object.
+-include $(shell find $(BUILD) -name '*.d' 2>/dev/null)
