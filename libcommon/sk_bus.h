@@ -75,6 +75,7 @@ struct sk_delivery {
 	size_t len;
 	int64_t time_us;    /* ce-time, or the stream's time where absent */
 	uint64_t sequence;  /* in the stream */
+	uint64_t pending;   /* messages that wait behind this one, as the broker knew */
 	int deliveries;     /* 1 the first time */
 	const char *reply;  /* where to acknowledge */
 	void *raw;          /* the natsMsg, kept until sk_bus_fetch is called again */

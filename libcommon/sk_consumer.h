@@ -9,8 +9,7 @@
  *
  * What a handler's status means:
  *   SK_OK, SK_DUPLICATE         committed and acknowledged
- *   SK_UNAVAILABLE, SK_TIMEOUT, SK_NO_MEMORY
- *                               nobody's fault: the message is held and tried again
+ *   SK_UNAVAILABLE, SK_TIMEOUT  nobody's fault: the message is held and tried again
  *                               with back-off until it works, and counts no attempt
  *   SK_NOT_FOUND, SK_INTERNAL and the rest
  *                               rolled back, delivered again later (two streams have

@@ -7,7 +7,7 @@
  *     }
  *
  * sk_service_main reads the configuration, opens the stores and the bus, calls open,
- * starts HTTP, relay, consumers and sweeps in that order, waits for SIGTERM or
+ * starts sweeps, relay, consumers and HTTP in that order, waits for SIGTERM or
  * SIGINT, and stops them in the reverse order: no new request, requests done, batches
  * committed and acknowledged, outbox relayed, connections closed.
  *
@@ -46,6 +46,10 @@ struct sk_parts {
 	struct sk_bus *bus;
 	struct sk_ratelimiter *ratelimiter;
 	struct sk_sweeps *sweeps; /* set after open(): for sk_sweep_wake in handlers */
+	/* What /readyz asks besides the stores: the schema is there, the service is not
+	 * draining. May be NULL (tests). */
+	enum sk_status (*ready)(struct sk_parts *parts, struct sk_context *context);
+	void *ready_state;
 	const char *self_url;     /* http://<HTTP_LISTEN> of this process, for the built-in test provider and carrier */
 };
 

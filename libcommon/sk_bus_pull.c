@@ -1,0 +1,446 @@
+/* Pulling from a durable consumer, answering deliveries, and reading a stream whole.
+ *
+ * A request asks for a batch and stays with the broker until it is filled or
+ * expires; messages come to an inbox of this pull, whoever asked for them. So a
+ * message that arrives late, after its request has expired, is still handled, and
+ * nothing is ever lost between two requests. Only status messages (no data; "404",
+ * "408", "409") carry the number of their request, and those of an old one are
+ * ignored (stack.md, 1.3 row 2).
+ *
+ * A consumer that was deleted looks like one that is idle (row 10): a request
+ * whose end the broker never announced makes us ask whether the consumer is there. */
+#include "sk_bus_internal.h"
+
+#include <assert.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "sk_log.h"
+#include "sk_time.h"
+
+#define REQUEST_EXPIRES_MS 10000
+#define REQUEST_GRACE_MS 2000 /* after which an unanswered request is given up */
+#define INFO_TIMEOUT_MS 2000
+#define PULL_MAGIC 0x70756c6cu
+
+struct sk_pull {
+	unsigned magic;
+	struct sk_bus *bus;
+	char *stream, *consumer;
+	char *inbox;              /* replies go to <inbox>.<request number> */
+	natsSubscription *subscription;
+	unsigned epoch;           /* of the connection that the request was made on */
+	unsigned long request;    /* number of the request under way */
+	int outstanding;          /* messages it may still bring; 0: none under way */
+	int64_t request_end_us;
+	natsMsg *held[SK_BATCH_MAX];
+	int held_count;
+};
+
+/* ---- what a delivery says of itself ---- */
+
+/* $JS.ACK.<stream>.<consumer>.<deliveries>.<sequence>.<consumer sequence>.<time ns>.<pending>,
+ * or with <domain>.<account hash> before the stream and a token after the last. */
+static void read_reply(const char *reply, struct sk_delivery *delivery)
+{
+	const char *tokens[12];
+	int count = 0, first;
+
+	for (const char *at = reply; at != NULL && count < 12; count++) {
+		tokens[count] = at;
+		at = strchr(at, '.');
+		if (at != NULL)
+			at++;
+	}
+	if (count < 9 || strncmp(reply, "$JS.ACK.", 8) != 0)
+		return;
+	first = count == 9 ? 2 : 4;
+	delivery->deliveries = (int)strtol(tokens[first + 2], NULL, 10);
+	delivery->sequence = strtoull(tokens[first + 3], NULL, 10);
+	delivery->pending = strtoull(tokens[first + 6], NULL, 10);
+	if (delivery->time_us == 0)
+		delivery->time_us = strtoll(tokens[first + 5], NULL, 10) / 1000;
+}
+
+void sk__bus_read_delivery(natsMsg *message, struct sk_delivery *delivery)
+{
+	const char *time = sk__bus_header(message, "ce-time");
+
+	*delivery = (struct sk_delivery){
+		.subject = natsMsg_GetSubject(message),
+		.id = sk__bus_header(message, "ce-id"),
+		.type = sk__bus_header(message, "ce-type"),
+		.traceparent = sk__bus_header(message, "traceparent"),
+		.source = sk__bus_header(message, "ce-source"),
+		.data = natsMsg_GetData(message),
+		.len = (size_t)natsMsg_GetDataLength(message),
+		.reply = natsMsg_GetReply(message),
+		.deliveries = 1,
+		.raw = message,
+	};
+	if (delivery->id == NULL)
+		delivery->id = "";
+	if (delivery->type == NULL)
+		delivery->type = "";
+	if (delivery->source == NULL)
+		delivery->source = "";
+	if (time != NULL)
+		sk_time_parse(time, &delivery->time_us);
+	if (delivery->reply != NULL)
+		read_reply(delivery->reply, delivery);
+}
+
+/* ---- pull ---- */
+
+enum sk_status sk_bus_bind(struct sk_bus *bus, const char *stream, const char *consumer,
+			   struct sk_pull **out, struct sk_context *context)
+{
+	struct sk_pull *pull = calloc(1, sizeof(*pull));
+
+	if (pull == NULL)
+		abort();
+	pull->magic = PULL_MAGIC;
+	pull->bus = bus;
+	pull->stream = strdup(stream);
+	pull->consumer = strdup(consumer);
+	pull->inbox = strdup(sk__bus_inbox(bus, context->arena));
+	if (pull->stream == NULL || pull->consumer == NULL || pull->inbox == NULL)
+		abort();
+	*out = pull;
+	return SK_OK;
+}
+
+static void release_held(struct sk_pull *pull)
+{
+	for (int i = 0; i < pull->held_count; i++)
+		natsMsg_Destroy(pull->held[i]);
+	pull->held_count = 0;
+}
+
+void sk_pull_close(struct sk_pull **pull_in)
+{
+	struct sk_pull *pull = *pull_in;
+
+	if (pull == NULL)
+		return;
+	*pull_in = NULL;
+	assert(pull->magic == PULL_MAGIC);
+	release_held(pull);
+	natsSubscription_Destroy(pull->subscription);
+	free(pull->inbox);
+	free(pull->consumer);
+	free(pull->stream);
+	pull->magic = 0;
+	free(pull);
+}
+
+static enum sk_status ensure_subscribed(struct sk_pull *pull, struct sk_context *context,
+					natsConnection *connection)
+{
+	char subject[SK_SUBJECT_MAX_BYTES];
+
+	if (pull->subscription != NULL)
+		return SK_OK;
+	snprintf(subject, sizeof(subject), "%s.*", pull->inbox);
+	if (natsConnection_SubscribeSync(&pull->subscription, connection, subject) != NATS_OK)
+		return sk_fail(context, SK_UNAVAILABLE, "broker_unavailable", "cannot subscribe");
+	return SK_OK;
+}
+
+/* Asks whether the consumer is there at all, since an absent one just stays silent. */
+static enum sk_status look_for_consumer(struct sk_pull *pull, struct sk_context *context)
+{
+	const char *subject = sk_arena_printf(context->arena, "$JS.API.CONSUMER.INFO.%s.%s",
+					      pull->stream, pull->consumer);
+	natsMsg *message = NULL, *answer = NULL;
+	enum sk_status st;
+
+	if (natsMsg_Create(&message, subject, NULL, "", 0) != NATS_OK)
+		return sk_fail(context, SK_NO_MEMORY, "no_memory", "cannot make the message");
+	st = sk__bus_request(pull->bus, context, message, INFO_TIMEOUT_MS, &answer);
+	if (st == SK_OK && memmem(natsMsg_GetData(answer), (size_t)natsMsg_GetDataLength(answer),
+				  "\"error\"", 7) != NULL)
+		st = sk_fail(context, SK_UNAVAILABLE, "no_consumer",
+			     "there is no consumer %s on stream %s: run soukctl provision",
+			     pull->consumer, pull->stream);
+	natsMsg_Destroy(answer);
+	natsMsg_Destroy(message);
+	return st;
+}
+
+static enum sk_status send_request(struct sk_pull *pull, struct sk_context *context,
+				   natsConnection *connection, int max)
+{
+	char subject[SK_SUBJECT_MAX_BYTES], reply[SK_SUBJECT_MAX_BYTES], body[96];
+
+	pull->request++;
+	snprintf(subject, sizeof(subject), "$JS.API.CONSUMER.MSG.NEXT.%s.%s", pull->stream,
+		 pull->consumer);
+	snprintf(reply, sizeof(reply), "%s.%lu", pull->inbox, pull->request);
+	snprintf(body, sizeof(body), "{\"batch\":%d,\"expires\":%lld}", max,
+		 (long long)REQUEST_EXPIRES_MS * 1000000);
+	if (natsConnection_PublishRequestString(connection, subject, reply, body) != NATS_OK)
+		return sk_fail(context, SK_UNAVAILABLE, "broker_unavailable", "cannot ask for messages");
+	pull->outstanding = max;
+	pull->request_end_us = sk_time_monotonic_us() +
+			       (int64_t)(REQUEST_EXPIRES_MS + REQUEST_GRACE_MS) * 1000;
+	return SK_OK;
+}
+
+/* Makes sure that a request is under way. */
+static enum sk_status ensure_request(struct sk_pull *pull, struct sk_context *context,
+				     natsConnection *connection, int max)
+{
+	unsigned epoch = atomic_load(&pull->bus->epoch);
+	enum sk_status st;
+
+	if (pull->epoch != epoch) {
+		/* A new connection: what was asked before died with the old one. */
+		pull->epoch = epoch;
+		pull->outstanding = 0;
+		st = look_for_consumer(pull, context);
+		if (st != SK_OK) {
+			pull->epoch = epoch - 1;
+			return st;
+		}
+	}
+	if (pull->outstanding > 0 && sk_time_monotonic_us() > pull->request_end_us) {
+		pull->outstanding = 0;
+		st = look_for_consumer(pull, context);
+		if (st != SK_OK)
+			return st;
+	}
+	return pull->outstanding > 0 ? SK_OK : send_request(pull, context, connection, max);
+}
+
+/* A status message ends its request, if that is still the one under way. */
+static bool is_status(struct sk_pull *pull, natsMsg *message)
+{
+	const char *number;
+
+	if (natsMsg_GetDataLength(message) > 0 || sk__bus_header(message, "Status") == NULL)
+		return false;
+	number = strrchr(natsMsg_GetSubject(message), '.');
+	if (number != NULL && strtoul(number + 1, NULL, 10) == pull->request)
+		pull->outstanding = 0;
+	return true;
+}
+
+/* The next message of the inbox that is data; NULL when none came in time. */
+static natsMsg *next_message(struct sk_pull *pull, int64_t wait_ms)
+{
+	int64_t end_us = sk_time_monotonic_us() + wait_ms * 1000;
+
+	for (;;) {
+		natsMsg *message = NULL;
+		int64_t left_ms = (end_us - sk_time_monotonic_us()) / 1000;
+
+		if (natsSubscription_NextMsg(&message, pull->subscription,
+					     left_ms > 0 ? left_ms : 0) != NATS_OK)
+			return NULL;
+		if (!is_status(pull, message))
+			return message;
+		natsMsg_Destroy(message);
+		if (pull->outstanding == 0)
+			return NULL; /* the request is over: let the caller ask again */
+	}
+}
+
+enum sk_status sk_pull_fetch(struct sk_pull *pull, struct sk_context *context, int max, int wait_ms,
+			     struct sk_delivery *deliveries, int *count)
+{
+	natsConnection *connection = sk__bus_up(pull->bus, context);
+	enum sk_status st;
+
+	assert(pull->magic == PULL_MAGIC && max <= SK_BATCH_MAX);
+	*count = 0;
+	release_held(pull);
+	if (connection == NULL)
+		return SK_UNAVAILABLE;
+	st = ensure_subscribed(pull, context, connection);
+	if (st == SK_OK)
+		st = ensure_request(pull, context, connection, max);
+	if (st != SK_OK)
+		return st;
+	while (*count < max) {
+		natsMsg *message = next_message(pull, *count == 0 ? wait_ms : 0);
+
+		if (message == NULL)
+			break;
+		if (pull->outstanding > 0)
+			pull->outstanding--;
+		pull->held[pull->held_count++] = message;
+		sk__bus_read_delivery(message, &deliveries[*count]);
+		deliveries[*count].stream = pull->stream;
+		deliveries[*count].consumer = pull->consumer;
+		(*count)++;
+	}
+	return SK_OK;
+}
+
+/* ---- answers to a delivery ---- */
+
+static enum sk_status answer(struct sk_bus *bus, const struct sk_delivery *delivery, const char *word)
+{
+	natsConnection *connection = atomic_load(&bus->connection);
+
+	/* Not natsMsg_Ack: it dereferences NULL for messages of a plain subscription. */
+	if (!atomic_load(&bus->connected) || delivery->reply == NULL ||
+	    natsConnection_PublishString(connection, delivery->reply, word) != NATS_OK)
+		return SK_UNAVAILABLE;
+	return SK_OK;
+}
+
+enum sk_status sk_bus_ack(struct sk_bus *bus, const struct sk_delivery *delivery)
+{
+	return answer(bus, delivery, "+ACK");
+}
+
+enum sk_status sk_bus_still_working(struct sk_bus *bus, const struct sk_delivery *delivery)
+{
+	return answer(bus, delivery, "+WPI");
+}
+
+enum sk_status sk_bus_retry(struct sk_bus *bus, const struct sk_delivery *delivery, int64_t delay_ms)
+{
+	char word[64];
+
+	snprintf(word, sizeof(word), "-NAK {\"delay\": %lld}", (long long)delay_ms * 1000000);
+	return answer(bus, delivery, word);
+}
+
+/* ---- dead letters ---- */
+
+static void copy_headers(natsMsg *from, natsMsg *to)
+{
+	const char **keys = NULL;
+	int count = 0;
+
+	if (natsMsgHeader_Keys(from, &keys, &count) != NATS_OK)
+		return;
+	for (int i = 0; i < count; i++) {
+		const char *value = sk__bus_header(from, keys[i]);
+
+		if (value != NULL && strcmp(keys[i], "Nats-Msg-Id") != 0)
+			sk_ignore(natsMsgHeader_Set(to, keys[i], value) == NATS_OK ? SK_OK : SK_NO_MEMORY,
+				  "a dead letter without one header is better than none");
+	}
+	free(keys);
+}
+
+static natsStatus describe_death(natsMsg *letter, const struct sk_delivery *delivery,
+				 const struct sk_error *error, struct sk_arena *arena)
+{
+	natsStatus status;
+
+	if ((status = natsMsgHeader_Set(letter, "Nats-Msg-Id",
+					sk_arena_printf(arena, "dead-%s-%llu-%s", delivery->stream,
+							(unsigned long long)delivery->sequence,
+							delivery->consumer))) != NATS_OK ||
+	    (status = natsMsgHeader_Set(letter, "souk-stream", delivery->stream)) != NATS_OK ||
+	    (status = natsMsgHeader_Set(letter, "souk-consumer", delivery->consumer)) != NATS_OK ||
+	    (status = natsMsgHeader_Set(letter, "souk-subject", delivery->subject)) != NATS_OK ||
+	    (status = natsMsgHeader_Set(letter, "souk-sequence",
+					sk_arena_printf(arena, "%llu",
+							(unsigned long long)delivery->sequence))) != NATS_OK ||
+	    (status = natsMsgHeader_Set(letter, "souk-attempts",
+					sk_arena_printf(arena, "%d", delivery->deliveries))) != NATS_OK ||
+	    (status = natsMsgHeader_Set(letter, "souk-error-status",
+					sk_status_name(error->status))) != NATS_OK ||
+	    (status = natsMsgHeader_Set(letter, "souk-error-code", error->code)) != NATS_OK)
+		return status;
+	return natsMsgHeader_Set(letter, "souk-error", error->detail);
+}
+
+enum sk_status sk_bus_bury(struct sk_bus *bus, struct sk_context *context,
+			   const struct sk_delivery *delivery, const struct sk_error *error)
+{
+	const char *subject = sk_arena_printf(context->arena, "dead.%s.%s", delivery->stream,
+					      delivery->consumer);
+	natsMsg *letter = NULL, *ack = NULL;
+	enum sk_status st = SK_OK;
+
+	if (natsMsg_Create(&letter, subject, NULL, delivery->data, (int)delivery->len) != NATS_OK)
+		return sk_fail(context, SK_NO_MEMORY, "no_memory", "cannot make the dead letter");
+	copy_headers(delivery->raw, letter);
+	if (describe_death(letter, delivery, error, context->arena) != NATS_OK)
+		st = sk_fail(context, SK_NO_MEMORY, "no_memory", "cannot describe the dead letter");
+	if (st == SK_OK)
+		st = sk__bus_request(bus, context, letter, bus->publish_timeout_ms, &ack);
+	if (st == SK_OK)
+		st = sk__bus_check_ack(context, ack);
+	natsMsg_Destroy(ack);
+	natsMsg_Destroy(letter);
+	/* Only now may the broker forget it here. */
+	return st == SK_OK ? answer(bus, delivery, "+TERM") : st;
+}
+
+/* ---- a stream read whole ---- */
+
+/* The first message of the stream at or after sequence, as a direct get. NULL with
+ * SK_OK: the end. The caller destroys it. */
+static enum sk_status direct_get(struct sk_bus *bus, struct sk_context *context, const char *stream,
+				 uint64_t sequence, natsMsg **out)
+{
+	char subject[SK_SUBJECT_MAX_BYTES], body[SK_SUBJECT_MAX_BYTES];
+	const char *code;
+	natsMsg *message = NULL;
+	enum sk_status st;
+
+	*out = NULL;
+	snprintf(subject, sizeof(subject), "$JS.API.DIRECT.GET.%s", stream);
+	snprintf(body, sizeof(body), "{\"seq\":%llu,\"next_by_subj\":\"%s.>\"}",
+		 (unsigned long long)sequence, stream);
+	if (natsMsg_Create(&message, subject, NULL, body, (int)strlen(body)) != NATS_OK)
+		return sk_fail(context, SK_NO_MEMORY, "no_memory", "cannot make the request");
+	st = sk__bus_request(bus, context, message, bus->publish_timeout_ms, out);
+	natsMsg_Destroy(message);
+	if (st != SK_OK)
+		return st;
+	code = sk__bus_header(*out, "Status");
+	if (code == NULL)
+		return SK_OK;
+	if (strcmp(code, "404") != 0)
+		st = sk_fail(context, SK_UNAVAILABLE, "no_stream",
+			     "stream %s cannot be read: status %s", stream, code);
+	natsMsg_Destroy(*out);
+	*out = NULL;
+	return st;
+}
+
+static void read_stored(natsMsg *message, const char *stream, struct sk_delivery *delivery)
+{
+	const char *subject = sk__bus_header(message, "Nats-Subject");
+	const char *sequence = sk__bus_header(message, "Nats-Sequence");
+
+	sk__bus_read_delivery(message, delivery);
+	delivery->stream = stream;
+	delivery->consumer = "";
+	if (subject != NULL)
+		delivery->subject = subject;
+	if (sequence != NULL)
+		delivery->sequence = strtoull(sequence, NULL, 10);
+}
+
+enum sk_status sk_bus_replay(struct sk_bus *bus, struct sk_context *context, const char *stream,
+			     uint64_t from, uint64_t *next, sk_replay_fn *each, void *arg)
+{
+	enum sk_status st = SK_OK;
+
+	*next = from > 0 ? from : 1;
+	while (st == SK_OK) {
+		struct sk_delivery delivery;
+		natsMsg *message = NULL;
+
+		st = direct_get(bus, context, stream, *next, &message);
+		if (st != SK_OK || message == NULL)
+			break;
+		read_stored(message, stream, &delivery);
+		st = each(&delivery, arg);
+		if (st == SK_OK)
+			*next = delivery.sequence + 1;
+		natsMsg_Destroy(message);
+	}
+	return st;
+}
