@@ -232,21 +232,20 @@ static void wait_for_signal(const sigset_t *set)
 /* A drain that hangs must not outlive the supervisor's patience without a word. */
 static void *watch_drain(void *closure)
 {
-	int seconds = *(const int *)closure;
+	intptr_t seconds = (intptr_t)closure;
 	struct timespec limit = { .tv_sec = seconds };
 
 	nanosleep(&limit, NULL);
-	sk_log(SK_LOG_ERROR, NULL, "the drain took more than %d s (DRAIN_TIMEOUT_S); exiting", seconds);
+	sk_log(SK_LOG_ERROR, NULL, "the drain took more than %ld s (DRAIN_TIMEOUT_S); exiting", (long)seconds);
 	_Exit(1);
 }
 
 static void limit_drain(const struct run *run)
 {
-	static int seconds; /* outlives this frame: the thread may end after it */
 	pthread_t thread;
+	intptr_t seconds = (intptr_t)sk_config_int(run->config, "DRAIN_TIMEOUT_S");
 
-	seconds = (int)sk_config_int(run->config, "DRAIN_TIMEOUT_S");
-	if (pthread_create(&thread, NULL, watch_drain, &seconds) == 0)
+	if (pthread_create(&thread, NULL, watch_drain, (void *)seconds) == 0)
 		pthread_detach(thread);
 }
 
