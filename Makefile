@@ -38,7 +38,8 @@ TOPOLOGY := $(BUILD)/topology.json
 UNIT_TEST_SOURCES := $(wildcard libcommon/test/unit_*.c services/*/test/unit_*.c deploy/soukctl/test/unit_*.c)
 UNIT_TESTS := $(UNIT_TEST_SOURCES:%.c=$(BUILD)/test/%)
 
-.PHONY: all help run stop status logs test unit contract system sanitize lint format check-headers clean prepare
+.PHONY: all help run stop status logs test test-all unit contract system sanitize sanitize-all lint format \
+	check-headers clean prepare
 .DELETE_ON_ERROR:
 .SECONDARY:
 
@@ -125,6 +126,60 @@ $(BUILD)/test/libcommon/test/%: $(BUILD)/obj/libcommon/test/%.o $(LIBCOMMON)
 $(BUILD)/test/deploy/soukctl/test/%: $(BUILD)/obj/deploy/soukctl/test/%.o $(SOUKCTL_OBJECTS) $(LIBCOMMON)
 	@mkdir -p $(@D)
 	$(CC) $(LDFLAGS_ALL) -o $@ $< $(filter-out %/main.o,$(SOUKCTL_OBJECTS)) $(LIBCOMMON) -lcmocka $(LDLIBS) -lcrypt
+
+CONTRACT_TESTS := $(patsubst %.c,$(BUILD)/test/%,$(wildcard libcommon/test/contract_*.c))
+
+unit: $(UNIT_TESTS) ## unit tests: no servers
+	$(PYTHON) tests/run.py --build $(BUILD) unit
+
+contract: all $(CONTRACT_TESTS) ## contract tests: one service each, with real stores and broker
+	$(PYTHON) tests/run.py --build $(BUILD) libcommon contract
+
+system: all ## system tests: the whole shop through the gateway
+	$(PYTHON) tests/run.py --build $(BUILD) system
+
+test: ## prepare, build, then every test, ending with one total line
+	$(MAKE) prepare
+	$(MAKE) test-all
+
+test-all: all $(UNIT_TESTS) $(CONTRACT_TESTS)
+	$(PYTHON) tests/run.py --build $(BUILD) unit libcommon contract system
+
+# ---- the same under sanitizers ----
+
+SANITIZE := BUILD=build/sanitize CFLAGS="-O1 -g -fno-omit-frame-pointer" \
+	SANITIZERS="-fsanitize=address,undefined -fno-sanitize-recover=undefined"
+
+sanitize: ## unit and contract tests under ASan and UBSan
+	$(MAKE) $(SANITIZE) sanitize-all
+
+sanitize-all: all $(UNIT_TESTS) $(CONTRACT_TESTS)
+	$(PYTHON) tests/run.py --build $(BUILD) unit libcommon contract
+
+# ---- lint ----
+
+C_FILES := $(wildcard libcommon/*.[ch] libcommon/test/*.c services/*/*.[ch] services/*/test/*.c \
+	deploy/soukctl/*.[ch] deploy/soukctl/test/*.c)
+
+format: ## format the C files
+	clang-format -i $(C_FILES)
+
+check-headers: $(PROTO_HEADERS)
+	@for header in $(filter %.h,$(C_FILES)); do \
+		printf '#include "%s"\nextern int souk_check;\n' "$$PWD/$$header" | $(CC) $(CPPFLAGS) $(WARNINGS) -Wno-unused-function -std=c17 -fsyntax-only -x c - \
+		|| exit 1; done; echo "check-headers: each header compiles alone"
+
+lint: check-headers tidy ## house rules, header check, clang-tidy
+	$(PYTHON) tests/lint/check.py
+	clang-format --dry-run -Werror $(C_FILES)
+
+TIDY_STAMPS := $(patsubst %.c,$(BUILD)/tidy/%.ok,$(filter-out %/test/%,$(filter %.c,$(C_FILES))))
+.PHONY: tidy
+tidy: $(TIDY_STAMPS)
+$(BUILD)/tidy/%.ok: %.c .clang-tidy $(wildcard libcommon/*.h) | $(PROTO_HEADERS)
+	@mkdir -p $(@D)
+	clang-tidy --quiet $< -- -std=c17 $(CPPFLAGS) -Iservices/$(word 2,$(subst /, ,$*)) 2>/dev/null
+	@touch $@
 
 clean: ## remove everything made (not .run/)
 	rm -rf $(BUILD)

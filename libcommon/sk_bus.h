@@ -102,13 +102,13 @@ SK_MUST_CHECK enum sk_status sk_bus_bury(struct sk_bus *bus, struct sk_context *
 
 /* ---- a compacted stream, read whole ---- */
 
-/* Calls each(delivery, arg) for every message of stream from sequence `from` on,
- * in order, until the end or until each returns other than SK_OK. *next gets the
- * sequence to go on from. For rebuilding a read model from the last message per
+/* Calls each(delivery, arg) for every message of stream from sequence *next on (0: the
+ * first), in order, until the end or until each returns other than SK_OK. *next gets
+ * the sequence to go on from. For rebuilding a read model from the last message per
  * subject; needs the right to $JS.API.DIRECT.GET.<stream> and nothing more. */
 typedef enum sk_status sk_replay_fn(const struct sk_delivery *delivery, void *arg);
 SK_MUST_CHECK enum sk_status sk_bus_replay(struct sk_bus *bus, struct sk_context *context, const char *stream,
-			     uint64_t from, uint64_t *next, sk_replay_fn *each, void *arg);
+			     uint64_t *next, sk_replay_fn *each, void *arg);
 
 /* Calls seen(delivery, arg) on the client's thread for every message published to
  * subject from now on, without a consumer: each replica sees each message, none is

@@ -424,11 +424,12 @@ static void read_stored(natsMsg *message, const char *stream, struct sk_delivery
 }
 
 enum sk_status sk_bus_replay(struct sk_bus *bus, struct sk_context *context, const char *stream,
-			     uint64_t from, uint64_t *next, sk_replay_fn *each, void *arg)
+			     uint64_t *next, sk_replay_fn *each, void *arg)
 {
 	enum sk_status st = SK_OK;
 
-	*next = from > 0 ? from : 1;
+	if (*next == 0)
+		*next = 1;
 	while (st == SK_OK) {
 		struct sk_delivery delivery;
 		natsMsg *message = NULL;
