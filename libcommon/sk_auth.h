@@ -16,6 +16,12 @@
 #define SK_SESSION_TTL_S (30 * 24 * 3600)
 #define SK_SESSION_COOKIE "souk_session"
 
+/* A guest's cart, as the public contract names its token. The cart service gives it out;
+ * session (the merge at log-in) and order (what leaves the cart) pass its hash on. The
+ * header is looked at first. */
+#define SK_CART_COOKIE "souk_cart"
+#define SK_CART_HEADER "X-Cart-Token"
+
 /* The fields of session:<hash>. */
 #define SK_SESSION_FIELD_ID "id"
 #define SK_SESSION_FIELD_ACCOUNT "account_id"

@@ -10,10 +10,10 @@ static const struct sk_ratelimit_class WRITES = { "cart-write", 1200, 300 };
 
 static struct cart_owner owner_of(struct sk_request *request)
 {
-	const char *token = sk_request_header(request, CART_HEADER);
+	const char *token = sk_request_header(request, SK_CART_HEADER);
 
 	if (token == NULL)
-		token = sk_request_cookie(request, CART_COOKIE);
+		token = sk_request_cookie(request, SK_CART_COOKIE);
 	return cart_owner_of(sk_request_arena(request), sk_request_actor(request)->account_id,
 			     token);
 }
@@ -98,7 +98,7 @@ static enum sk_status reply_cart(struct sk_request *request, struct sk_reply *re
 	sk_reply_header(reply, "ETag", cart_tag(sk_request_arena(request), cart));
 	sk_reply_header(reply, "Cache-Control", "no-store");
 	if (*token != '\0')
-		sk_reply_cookie(reply, CART_COOKIE, token, CART_TTL_S);
+		sk_reply_cookie(reply, SK_CART_COOKIE, token, CART_TTL_S);
 	json = sk_reply_json(reply, 200);
 	sk_json_begin_object(json, NULL);
 	encode_cart(json, service, cart, sk_request_context(request)->now_us);

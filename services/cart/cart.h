@@ -225,8 +225,9 @@ struct cart_news cart_news_of(const struct sk_context *context, enum cart_news_k
 void cart_announce(struct cart_service *service, const struct cart_news *news);
 
 /* The sweeps: building the read model where Valkey lacks it; sending the news. */
-enum sk_status cart_rebuild_catalog(struct sk_context *context, void *app, bool *again);
-enum sk_status cart_send_news(struct sk_context *context, void *app, bool *again);
+SK_MUST_CHECK enum sk_status cart_rebuild_catalog(struct sk_context *context, void *app,
+						  bool *again);
+SK_MUST_CHECK enum sk_status cart_send_news(struct sk_context *context, void *app, bool *again);
 
 /* ---- the tables of main.c ---- */
 

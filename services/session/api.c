@@ -7,10 +7,6 @@ static const struct sk_ratelimit_class REGISTRATIONS = { "session-register", 600
 static const struct sk_ratelimit_class LOGINS = { "session-login", 60, 60 };
 static const struct sk_ratelimit_class RECOVERIES = { "session-recovery", 60, 60 };
 
-/* The guest's cart, as the cart service names it to browsers and to other clients. */
-#define CART_COOKIE "souk_cart"
-#define CART_HEADER "X-Cart-Token"
-
 /* ---- encoding ---- */
 
 static void encode_account(struct sk_json *json, const char *key,
@@ -130,10 +126,10 @@ static enum sk_status patch_account(struct sk_request *request, struct sk_reply 
 
 static const char *cart_token_hash(struct sk_request *request)
 {
-	const char *token = sk_request_header(request, CART_HEADER);
+	const char *token = sk_request_header(request, SK_CART_HEADER);
 
 	if (token == NULL)
-		token = sk_request_cookie(request, CART_COOKIE);
+		token = sk_request_cookie(request, SK_CART_COOKIE);
 	return session_token_valid(token) ? sk_token_hash(sk_request_arena(request), token) : "";
 }
 

@@ -227,7 +227,9 @@ SK_MUST_CHECK enum sk_status session_change_account(struct session_service *serv
 						    const struct session_change *change,
 						    struct session_account *account);
 
-enum sk_status session_ensure_admin(struct sk_context *context, void *app, bool *again);
+/* The sweep that makes the first administrator, once. */
+SK_MUST_CHECK enum sk_status session_ensure_admin(struct sk_context *context, void *app,
+						  bool *again);
 
 /* ---- login.c ---- */
 
