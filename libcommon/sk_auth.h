@@ -13,7 +13,7 @@
 #include "sk_bus.h"
 #include "sk_kv.h"
 
-#define SK_SESSION_TTL_S (30 * 24 * 3600)
+#define SK_SESSION_TTL_S 2592000 /* 30 days */
 #define SK_SESSION_COOKIE "souk_session"
 
 /* A guest's cart, as the public contract names its token. The cart service gives it out;
