@@ -8,7 +8,6 @@
 #include "cart.h"
 
 #include <pthread.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -87,17 +86,33 @@ void cart_announcer_drop(struct cart_announcer *announcer, size_t count)
 	pthread_mutex_unlock(&announcer->mutex);
 }
 
+/* Cuts what does not fit, which the checks of ids and SKUs leave nothing of. */
+static void copy(char *to, size_t size, const char *text)
+{
+	size_t len = strnlen(text, size - 1);
+
+	memcpy(to, text, len);
+	to[len] = '\0';
+}
+
 struct cart_news cart_news_of(const struct sk_context *context, enum cart_news_kind kind,
-			      const char *cart_id, int64_t version)
+			      const struct cart *cart, const char *account_id)
 {
 	struct cart_news news = {
 		.kind = kind,
-		.version = version,
+		.id = sk_id_new(),
+		.version = cart->version,
 		.time_us = context->now_us,
 	};
 
-	snprintf(news.id, sizeof(news.id), "%s", sk_id_new().text);
-	snprintf(news.cart_id, sizeof(news.cart_id), "%s", cart_id);
+	copy(news.cart_id, sizeof(news.cart_id), cart->id);
+	copy(news.account_id, sizeof(news.account_id), account_id);
 	sk_trace_format(&context->trace, news.traceparent);
 	return news;
+}
+
+void cart_news_set_item(struct cart_news *news, const char *sku, int64_t quantity)
+{
+	copy(news->sku, sizeof(news->sku), sku);
+	news->quantity = quantity;
 }

@@ -1,6 +1,5 @@
 #include "cart.h"
 
-#include <stdio.h>
 #include <string.h>
 
 /* Per client address: what a hasty shopper with several tabs does, and not what a robot does. */
@@ -135,20 +134,19 @@ static enum sk_status get_cart(struct sk_request *request, struct sk_reply *repl
 static void announce_put(struct sk_request *request, struct cart_service *service,
 			 const struct cart_put *put, const struct cart_outcome *outcome)
 {
-	const struct cart *cart = &outcome->cart;
-	struct cart_news news = cart_news_of(sk_request_context(request), CART_NEWS_OPENED,
-					     cart->id, cart->version);
+	const struct sk_context *context = sk_request_context(request);
+	const char *account_id = sk_request_actor(request)->account_id;
+	struct cart_news news;
 
-	snprintf(news.account_id, sizeof(news.account_id), "%s",
-		 sk_request_actor(request)->account_id);
-	if (outcome->opened)
+	if (outcome->opened) {
+		news = cart_news_of(context, CART_NEWS_OPENED, &outcome->cart, account_id);
 		cart_announce(service, &news);
-	news.kind = CART_NEWS_ITEM_ADDED;
-	snprintf(news.id, sizeof(news.id), "%s", sk_id_new().text);
-	snprintf(news.sku, sizeof(news.sku), "%s", put->sku);
-	news.quantity = put->quantity;
-	if (strcmp(put->mode, CART_ADD) == 0)
+	}
+	if (strcmp(put->mode, CART_ADD) == 0) {
+		news = cart_news_of(context, CART_NEWS_ITEM_ADDED, &outcome->cart, account_id);
+		cart_news_set_item(&news, put->sku, put->quantity);
 		cart_announce(service, &news);
+	}
 }
 
 /* Adds to or sets a line, and names the field that a refusal is about. */

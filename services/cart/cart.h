@@ -9,8 +9,8 @@
 #include "sk_service.h"
 
 #define CART_LINES_MAX	  100
-#define CART_QUANTITY_MAX 10000	      /* of one line */
-#define CART_TTL_S	  (24 * 3600) /* sliding */
+#define CART_QUANTITY_MAX 10000 /* of one line */
+#define CART_TTL_S	  86400 /* 24 h, sliding */
 
 #define CART_COOKIE	   "souk_cart"
 #define CART_HEADER	   "X-Cart-Token"
@@ -197,7 +197,7 @@ enum cart_news_kind { CART_NEWS_OPENED, CART_NEWS_ITEM_ADDED, CART_NEWS_MERGED }
 
 struct cart_news {
 	enum cart_news_kind kind;
-	char id[SK_ID_BYTES]; /* of the event */
+	struct sk_id id; /* of the event */
 	char cart_id[SK_ID_BYTES], account_id[SK_ID_BYTES];
 	char sku[SK_SKU_MAX_BYTES + 1]; /* of an added item */
 	int64_t version, quantity, time_us;
@@ -214,10 +214,11 @@ bool cart_announcer_put(struct cart_announcer *announcer, const struct cart_news
 size_t cart_announcer_peek(struct cart_announcer *announcer, struct cart_news *news, size_t max);
 void cart_announcer_drop(struct cart_announcer *announcer, size_t count);
 
-/* News of a cart, with an id, and the context's trace and time; sku and quantity are
- * the caller's to fill in. */
+/* News of a cart, with an id, and the context's trace and time. account_id "": a guest. */
 struct cart_news cart_news_of(const struct sk_context *context, enum cart_news_kind kind,
-			      const char *cart_id, int64_t version);
+			      const struct cart *cart, const char *account_id);
+/* What was added, of CART_NEWS_ITEM_ADDED. */
+void cart_news_set_item(struct cart_news *news, const char *sku, int64_t quantity);
 
 /* ---- events.c ---- */
 

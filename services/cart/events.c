@@ -1,8 +1,6 @@
 #include "cart.h"
 
-#include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "souk/carts/v1/events.pb-c.h"
 #include "souk/catalog/v1/events.pb-c.h"
@@ -156,6 +154,7 @@ static enum sk_status on_login(struct sk_tx *tx, const struct sk_message *messag
 		.token_hash = opened->cart_token_hash,
 	};
 	struct cart_news news;
+	struct cart cart;
 	enum sk_status st;
 
 	(void)tx;
@@ -164,8 +163,8 @@ static enum sk_status on_login(struct sk_tx *tx, const struct sk_message *messag
 	st = cart_cache_merge(service->parts->kv, message->context, &merging);
 	if (st != SK_OK || !merging.merged)
 		return st;
-	news = cart_news_of(message->context, CART_NEWS_MERGED, merging.cart_id, merging.version);
-	snprintf(news.account_id, sizeof(news.account_id), "%s", opened->account_id);
+	cart = (struct cart) { .id = merging.cart_id, .version = merging.version };
+	news = cart_news_of(message->context, CART_NEWS_MERGED, &cart, opened->account_id);
 	cart_announce(service, &news);
 	return SK_OK;
 }
@@ -220,7 +219,7 @@ static enum sk_status pack(struct sk_context *context, struct cart_news *news,
 	const char *what = fill_body(news, &body);
 
 	*event = (struct sk_packed_event) {
-		.id = news->id,
+		.id = news->id.text,
 		.subject = sk_arena_printf(context->arena, "carts.%s.%s", what, news->cart_id),
 		.type = body.base.descriptor->name,
 		.traceparent = news->traceparent,

@@ -18,7 +18,7 @@
 
 #include <sodium.h>
 
-#define TURN_WAIT_MAX_MS 5000 /* where the caller has no deadline */
+#define TURN_WAIT_MAX_MS ((int64_t)5000) /* where the caller has no deadline */
 
 struct session_hasher {
 	unsigned long long operations;

@@ -14,7 +14,7 @@
 #define SESSION_PER_ACCOUNT_MAX	     200 /* beyond it the one unused for longest is ended */
 
 #define SESSION_CODE_DIGITS	  6
-#define SESSION_CODE_TTL_S	  (10 * 60)
+#define SESSION_CODE_TTL_S	  600
 #define SESSION_CODE_TRIES	  5
 #define SESSION_CODE_MISSES_A_DAY 30 /* of a million codes: one chance in 33,000 a day */
 #define SESSION_RESET_TTL_S	  3600
