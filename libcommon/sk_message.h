@@ -17,6 +17,7 @@
 #include <stdint.h>
 
 #include "sk_context.h"
+#include "sk_json.h"
 
 struct sk_field_rules {
 	const char *field;    /* name in the .proto */
@@ -56,5 +57,8 @@ SK_MUST_CHECK enum sk_status sk_message_check(struct sk_context *context, const 
 /* Packs into the arena after sk_message_check. */
 SK_MUST_CHECK enum sk_status sk_message_pack(struct sk_context *context, const ProtobufCMessage *message,
 			       const void **data, size_t *len);
+
+/* The message as a JSON object: names as in the .proto, enums by name, bytes as base64. */
+void sk_message_to_json(struct sk_json *json, const char *key, const ProtobufCMessage *message);
 
 #endif
