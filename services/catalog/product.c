@@ -171,18 +171,24 @@ void catalog_product_decode(struct sk_fields *fields, struct sk_arena *arena, bo
 	take_variants(fields, arena, creating, product);
 }
 
-/* The earlier variant that `index` cannot stand beside, as a sentence; NULL: none. */
-static const char *clash(const struct catalog_product *product, int index)
+/* A variant beside those before it, and in the shop's currency. */
+static void check_variant(struct sk_fields *fields, const struct catalog_product *product, int index,
+			  const char *currency)
 {
 	const struct catalog_variant *variant = &product->variants[index];
+	struct sk_fields element = sk_field_element(fields, "variants", index);
 
 	for (int i = 0; i < index; i++) {
 		if (catalog_same_options(&product->variants[i], variant))
-			return "has the same options as an earlier variant";
-		if (strcmp(product->variants[i].sku, variant->sku) == 0)
-			return "has the SKU of an earlier variant";
+			sk_field_reject(&element, "options", "are those of an earlier variant");
+		else if (strcmp(product->variants[i].sku, variant->sku) == 0)
+			sk_field_reject(&element, "sku", "is that of an earlier variant");
 	}
-	return NULL;
+	if (variant->price.currency[0] && strcmp(variant->price.currency, currency) != 0) {
+		struct sk_fields price = sk_field_object(&element, "price", SK_FIELD_OPTIONAL);
+
+		sk_field_reject(&price, "currency", "must be the shop's currency");
+	}
 }
 
 void catalog_product_complete(struct sk_fields *fields, struct sk_arena *arena, const char *currency,
@@ -190,19 +196,13 @@ void catalog_product_complete(struct sk_fields *fields, struct sk_arena *arena, 
 {
 	if (!product->slug)
 		product->slug = catalog_slug_make(arena, product->title ? product->title : "");
+	if (!sk_field_present(fields, "variants"))
+		return; /* as they are stored */
 	for (int i = 0; i < product->variants_count; i++) {
-		struct catalog_variant *variant = &product->variants[i];
-		const char *pointer = sk_arena_printf(arena, "variants/%d", i);
-		const char *clashing;
-
-		if (!variant->sku)
-			variant->sku = catalog_sku_make(arena, product->slug, variant, false);
-		clashing = clash(product, i);
-		if (clashing)
-			sk_field_reject(fields, pointer, clashing);
-		if (variant->price.currency[0] && strcmp(variant->price.currency, currency) != 0)
-			sk_field_reject(fields, sk_arena_printf(arena, "%s/price/currency", pointer),
-					sk_arena_printf(arena, "must be %s, the shop's currency", currency));
+		if (!product->variants[i].sku)
+			product->variants[i].sku =
+				catalog_sku_make(arena, product->slug, &product->variants[i], false);
+		check_variant(fields, product, i, currency);
 	}
 }
 
