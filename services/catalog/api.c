@@ -323,7 +323,7 @@ static enum sk_status create(struct sk_tx *tx, struct sk_request *request, struc
 	status = catalog_store_insert(tx, &product);
 	if (status != SK_OK)
 		return status;
-	catalog_cache_forget_product(service, tx, &product);
+	catalog_forget_product(service, tx, &product);
 	sk_reply_header(reply, "Location", sk_arena_printf(context->arena, "/v1/products/%s", product.id));
 	return finish_write(tx, reply, 201, "product.created", &product);
 }
@@ -374,7 +374,7 @@ static enum sk_status change(struct sk_tx *tx, struct sk_request *request, struc
 	status = catalog_store_update(tx, &product);
 	if (status != SK_OK)
 		return status;
-	catalog_cache_forget_product(service, tx, &product);
+	catalog_forget_product(service, tx, &product);
 	return finish_write(tx, reply, 200, "product.updated", &product);
 }
 
@@ -402,7 +402,7 @@ static enum sk_status discard(struct sk_tx *tx, struct sk_request *request, stru
 		status = sk_audit_action(tx, "product.deleted", "product", product.id, NULL);
 	if (status != SK_OK)
 		return status;
-	catalog_cache_forget_product(app, tx, &product);
+	catalog_forget_product(app, tx, &product);
 	sk_reply_empty(reply, 204);
 	return SK_OK;
 }

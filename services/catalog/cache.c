@@ -42,14 +42,6 @@ struct lookup {
 	const char *lock;       /* the lock's key */
 };
 
-/* What an invalidation needs after the commit; it lives in the transaction's arena. */
-struct forgetting {
-	struct catalog_service *service;
-	struct sk_context *context;
-	const char *id, *slug; /* NULL: everything */
-	bool lists;
-};
-
 struct catalog_question catalog_question_product(struct sk_arena *arena, const char *key)
 {
 	const char *kind = sk_id_valid(key) ? "" : "slug:";
@@ -226,47 +218,19 @@ static enum sk_status delete_product(struct catalog_service *service, struct sk_
 			 NULL);
 }
 
-/* Runs after the commit. */
-static void forget(void *arg)
+void catalog_cache_forget(struct catalog_service *service, struct sk_context *context,
+			  const struct catalog_forgetting *what)
 {
-	struct forgetting *what = arg;
 	enum sk_status status = SK_OK;
 
 	if (what->id)
-		status = delete_product(what->service, what->context, what->id, what->slug);
+		status = delete_product(service, context, what->id, what->slug);
 	if (status == SK_OK && (what->lists || !what->id))
-		status = new_generation(what->service, what->context, !what->id);
+		status = new_generation(service, context, !what->id);
 	if (status != SK_OK) {
-		atomic_store(&what->service->cache_owed, true);
-		sk_context_clear_error(what->context);
+		atomic_store(&service->cache_owed, true);
+		sk_context_clear_error(context);
 	}
-}
-
-static void forget_after(struct sk_tx *tx, struct forgetting what)
-{
-	what.context = sk_tx_context(tx);
-	sk_tx_after_commit(tx, forget,
-			   sk_arena_memdup(sk_tx_arena(tx), &what, sizeof(what)));
-}
-
-void catalog_cache_forget_level(struct catalog_service *service, struct sk_tx *tx, const char *id,
-				const char *slug)
-{
-	forget_after(tx, (struct forgetting){ .service = service, .id = id, .slug = slug });
-}
-
-void catalog_cache_forget_product(struct catalog_service *service, struct sk_tx *tx,
-				  const struct catalog_product *product)
-{
-	forget_after(tx, (struct forgetting){ .service = service,
-					      .id = product->id,
-					      .slug = product->slug,
-					      .lists = true });
-}
-
-void catalog_cache_forget_all(struct catalog_service *service, struct sk_tx *tx)
-{
-	forget_after(tx, (struct forgetting){ .service = service });
 }
 
 enum sk_status catalog_cache_settle(struct sk_context *context, void *app, bool *again)

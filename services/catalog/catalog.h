@@ -238,17 +238,26 @@ SK_MUST_CHECK enum sk_status catalog_cache_read(struct catalog_service *service,
 						const struct catalog_question *question,
 						struct catalog_answer *answer);
 
-/* After the commit of tx: forgets one product's answers … */
-void catalog_cache_forget_level(struct catalog_service *service, struct sk_tx *tx, const char *id,
-				const char *slug);
-/* … and every list besides … */
-void catalog_cache_forget_product(struct catalog_service *service, struct sk_tx *tx,
-				  const struct catalog_product *product);
-/* … or everything. */
-void catalog_cache_forget_all(struct catalog_service *service, struct sk_tx *tx);
+/* What changed: one product's answers, perhaps the lists besides, or everything. */
+struct catalog_forgetting {
+	const char *id, *slug; /* NULL: everything */
+	bool lists;
+};
+
+/* Never fails: what does not get through is owed, and paid by the sweep. */
+void catalog_cache_forget(struct catalog_service *service, struct sk_context *context,
+			  const struct catalog_forgetting *what);
 
 /* The sweep that makes good for invalidations that did not get through. */
-enum sk_status catalog_cache_settle(struct sk_context *context, void *app, bool *again);
+SK_MUST_CHECK enum sk_status catalog_cache_settle(struct sk_context *context, void *app, bool *again);
+
+/* ---- invalidation.c: after the commit of tx ---- */
+
+void catalog_forget_level(struct catalog_service *service, struct sk_tx *tx, const char *id,
+			  const char *slug);
+void catalog_forget_product(struct catalog_service *service, struct sk_tx *tx,
+			    const struct catalog_product *product);
+void catalog_forget_all(struct catalog_service *service, struct sk_tx *tx);
 
 /* ---- events.c ---- */
 

@@ -17,7 +17,7 @@ static enum sk_status on_stock_level(struct sk_tx *tx, const struct sk_message *
 	enum sk_status status = catalog_store_level(tx, &level, &id, &slug);
 
 	if (status == SK_OK && id)
-		catalog_cache_forget_level(app, tx, id, slug);
+		catalog_forget_level(app, tx, id, slug);
 	return status;
 }
 

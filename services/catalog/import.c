@@ -236,7 +236,7 @@ enum sk_status catalog_import_apply(struct catalog_service *service, struct sk_t
 		return status;
 	count_lines(import, report);
 	if (report->created + report->updated > 0)
-		catalog_cache_forget_all(service, tx);
+		catalog_forget_all(service, tx);
 	return audit_import(tx, report);
 }
 
