@@ -94,7 +94,9 @@ static enum sk_status reply_cart(struct sk_request *request, struct sk_reply *re
 {
 	struct sk_json *json;
 
-	sk_reply_header(reply, "ETag", cart_tag(sk_request_arena(request), cart));
+	sk_reply_header(reply, "ETag",
+			sk_arena_printf(sk_request_arena(request), "\"%s\"",
+					cart_tag(sk_request_arena(request), cart)));
 	sk_reply_header(reply, "Cache-Control", "no-store");
 	if (*token != '\0')
 		sk_reply_cookie(reply, SK_CART_COOKIE, token, CART_TTL_S);

@@ -57,7 +57,7 @@ struct cart_service {
 struct cart_owner cart_owner_of(struct sk_arena *arena, const char *account_id, const char *token);
 struct cart_owner cart_owner_of_guest(struct sk_arena *arena, const char *token_hash);
 
-/* The strong ETag of a cart, quotes included; of no cart "\"0\"". */
+/* The strong ETag of a cart, without its quotes; of no cart "0". */
 const char *cart_tag(struct sk_arena *arena, const struct cart *cart);
 
 /* "12:3" into quantity and position; false where it is no line. */

@@ -40,8 +40,8 @@ struct cart_owner cart_owner_of_guest(struct sk_arena *arena, const char *token_
 const char *cart_tag(struct sk_arena *arena, const struct cart *cart)
 {
 	if (cart->id == NULL)
-		return "\"0\"";
-	return sk_arena_printf(arena, "\"%s.%lld\"", cart->id, (long long)cart->version);
+		return "0";
+	return sk_arena_printf(arena, "%s.%lld", cart->id, (long long)cart->version);
 }
 
 bool cart_line_parse(const char *value, struct cart_line *line)

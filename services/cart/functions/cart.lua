@@ -20,15 +20,13 @@ local function tag_of(cart)
 	return '"' .. named[1] .. '.' .. named[2] .. '"'
 end
 
--- Whether If-Match, as the client sent it, forbids a change. A weak tag never matches.
+-- Whether If-Match, as the client sent it, forbids a change. A weak tag never matches;
+-- * always does, since everyone has a cart, if an empty one.
 local function is_stale(cart, if_match)
-	if if_match == '' then
+	if if_match == '' or if_match == '*' then
 		return false
 	end
 	local tag = tag_of(cart)
-	if if_match == '*' then
-		return tag == '"0"'
-	end
 	for candidate in if_match:gmatch('[^,]+') do
 		if candidate:match('^%s*(.-)%s*$') == tag then
 			return false

@@ -188,8 +188,8 @@ static void a_cart_s_tag_changes_with_its_version(void **state)
 {
 	struct cart none = { .id = NULL }, cart = { .id = "x", .version = 3 };
 
-	assert_string_equal(cart_tag(*state, &none), "\"0\"");
-	assert_string_equal(cart_tag(*state, &cart), "\"x.3\"");
+	assert_string_equal(cart_tag(*state, &none), "0");
+	assert_string_equal(cart_tag(*state, &cart), "x.3");
 }
 
 static void a_variant_s_title_follows_the_product_s(void **state)
