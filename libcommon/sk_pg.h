@@ -112,6 +112,19 @@ struct sk_arena *sk_tx_arena(struct sk_tx *tx);
 /* Calls fn(arg) after the commit succeeded; for waking a relay or a sweep. */
 void sk_tx_after_commit(struct sk_tx *tx, void (*fn)(void *arg), void *arg);
 
+/* ---- for libcommon only ---- */
+
+/* A transaction by hand, for sk_consumer, whose rollback is a decision of its own. Commit and
+ * rollback end it and null *tx. */
+SK_MUST_CHECK enum sk_status sk_tx_begin(struct sk_pg *pg, struct sk_context *context,
+					 struct sk_tx **tx);
+SK_MUST_CHECK enum sk_status sk_tx_commit(struct sk_tx **tx);
+void sk_tx_rollback(struct sk_tx **tx);
+
+/* Calls wake(arg) after each commit of a transaction that told sk_tx_outbox_used. */
+void sk_pg_on_outbox_commit(struct sk_pg *pg, void (*wake)(void *arg), void *arg);
+void sk_tx_outbox_used(struct sk_tx *tx);
+
 /* SQLSTATE of the last failed statement ("23505"), "" if none. */
 const char *sk_tx_sqlstate(const struct sk_tx *tx);
 

@@ -1,0 +1,84 @@
+/* What the files of sk_pg share. Not for anybody else, but for its tests. */
+#ifndef SK_PG_INTERNAL_H
+#define SK_PG_INTERNAL_H
+
+#include <libpq-fe.h>
+#include <pthread.h>
+
+#include "sk_metrics.h"
+#include "sk_pg.h"
+
+#define SK__PG_STATEMENTS_MAX 160 /* of one service; each is a constant in its store.c */
+#define SK__PG_HOOKS_MAX (SK_BATCH_MAX + 8) /* one for each message of a batch, and some */
+
+/* One connection of the pool; used by one thread at a time. */
+struct sk__pg_slot {
+	PGconn *connection; /* NULL: not open */
+	bool taken;
+	const struct sk_sql *prepared[SK__PG_STATEMENTS_MAX];
+	int prepared_count;
+};
+
+struct sk_pg {
+	unsigned magic;
+	char *url, *application_name;
+	int timeout_ms;
+	pthread_mutex_t mutex; /* guards what follows */
+	pthread_cond_t returned;
+	struct sk__pg_slot *slots;
+	int slots_count;
+	int failures;           /* connection attempts that failed in a row */
+	int64_t retry_after_us; /* no attempt before it: callers fail at once instead */
+	void (*outbox_wake)(void *arg);
+	void *outbox_arg;
+	struct sk_metric *open_connections, *duration, *errors;
+};
+
+struct sk_tx {
+	unsigned magic;
+	struct sk_pg *pg;
+	struct sk__pg_slot *slot;
+	struct sk_context *context;
+	char sqlstate[6];
+	char constraint[64];
+	bool failed;
+	bool outbox_used;
+	struct {
+		void (*fn)(void *arg);
+		void *arg;
+	} hooks[SK__PG_HOOKS_MAX];
+	int hooks_count;
+};
+
+/* Takes a connection that is open, waiting for one until the deadline. */
+SK_MUST_CHECK enum sk_status sk__pg_take(struct sk_pg *pg, struct sk_context *context,
+					 struct sk__pg_slot **slot);
+
+/* Gives it back; one that is broken, or whose answer may still come, is closed. */
+void sk__pg_give(struct sk_pg *pg, struct sk__pg_slot *slot, bool broken);
+
+/* Milliseconds that one call may take now. */
+int64_t sk__pg_call_ms(const struct sk_pg *pg, const struct sk_context *context);
+
+/* Runs one prepared statement by the deadline. tx may be NULL; with it the SQLSTATE
+ * and the constraint are noted there. *broken says whether the connection is lost. */
+SK_MUST_CHECK enum sk_status sk__pg_execute(struct sk_pg *pg, struct sk__pg_slot *slot,
+					    struct sk_context *context, struct sk_tx *tx,
+					    const struct sk_sql *sql, const struct sk_param *params,
+					    size_t count, struct sk_rows *rows, bool *broken);
+
+/* A word of the protocol: BEGIN, COMMIT, ROLLBACK. */
+SK_MUST_CHECK enum sk_status sk__pg_simple(struct sk_pg *pg, struct sk__pg_slot *slot,
+					   struct sk_context *context, const char *word, bool *broken);
+
+/* Waits until the connection's socket is ready. Returns false at the deadline. */
+bool sk__pg_wait(PGconn *connection, bool for_write, int64_t end_us);
+
+/* What an SQLSTATE means to a caller. */
+enum sk_status sk__pg_status_of(const char *sqlstate);
+
+/* "{a,"b,c",NULL}" */
+const char *sk__pg_text_array(struct sk_arena *arena, const char *const *texts, size_t count);
+const char *sk__pg_int_array(struct sk_arena *arena, const int64_t *values, size_t count);
+
+#endif

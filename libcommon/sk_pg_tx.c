@@ -1,0 +1,189 @@
+#include "sk_pg_internal.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "sk_time.h"
+
+#define TX_MAGIC 0x74786e21u
+#define ATTEMPTS_MAX 5
+#define RETRY_BASE_MS 5
+#define RETRY_MAX_MS 100
+
+enum sk_status sk_pg_run(struct sk_pg *pg, struct sk_context *context, const struct sk_sql *sql,
+			 const struct sk_param *params, size_t count, struct sk_rows *rows)
+{
+	struct sk__pg_slot *slot = NULL;
+	bool broken = false;
+	enum sk_status st = sk__pg_take(pg, context, &slot);
+
+	if (st != SK_OK)
+		return st;
+	st = sk__pg_execute(pg, slot, context, NULL, sql, params, count, rows, &broken);
+	sk__pg_give(pg, slot, broken);
+	return st;
+}
+
+/* BEGIN on a connection of the pool. One that died while it was idle is found out here,
+ * before anything was done on it, so a second one may be tried. */
+enum sk_status sk_tx_begin(struct sk_pg *pg, struct sk_context *context, struct sk_tx **out)
+{
+	struct sk__pg_slot *slot = NULL;
+	struct sk_tx *tx;
+	bool broken = false;
+	enum sk_status st = SK_OK;
+
+	for (int attempt = 0; attempt <= pg->slots_count; attempt++) {
+		st = sk__pg_take(pg, context, &slot);
+		if (st != SK_OK)
+			return st;
+		st = sk__pg_simple(pg, slot, context, "BEGIN", &broken);
+		if (st == SK_OK && !broken)
+			break;
+		sk__pg_give(pg, slot, true);
+		if (st == SK_TIMEOUT)
+			return st;
+		if (attempt < pg->slots_count)
+			sk_context_clear_error(context);
+		st = SK_UNAVAILABLE;
+	}
+	if (st != SK_OK)
+		return st;
+	tx = sk_arena_alloc(context->arena, sizeof(*tx));
+	tx->magic = TX_MAGIC;
+	tx->pg = pg;
+	tx->slot = slot;
+	tx->context = context;
+	*out = tx;
+	return SK_OK;
+}
+
+static void run_hooks(struct sk_tx *tx)
+{
+	if (tx->outbox_used && tx->pg->outbox_wake != NULL)
+		tx->pg->outbox_wake(tx->pg->outbox_arg);
+	for (int i = 0; i < tx->hooks_count; i++)
+		tx->hooks[i].fn(tx->hooks[i].arg);
+}
+
+enum sk_status sk_tx_commit(struct sk_tx **tx_in)
+{
+	struct sk_tx *tx = *tx_in;
+	bool broken = false;
+	enum sk_status st;
+
+	assert(tx->magic == TX_MAGIC);
+	if (tx->failed) {
+		/* COMMIT would answer ROLLBACK and look like a success. */
+		sk_tx_rollback(tx_in);
+		return sk_fail(tx->context, SK_INTERNAL, "commit_after_failure",
+			       "a failed transaction was to be committed");
+	}
+	*tx_in = NULL;
+	tx->magic = 0;
+	st = sk__pg_simple(tx->pg, tx->slot, tx->context, "COMMIT", &broken);
+	sk__pg_give(tx->pg, tx->slot, broken);
+	if (st == SK_OK)
+		run_hooks(tx);
+	/* A COMMIT without an answer may have happened. */
+	return st == SK_UNAVAILABLE ? SK_TIMEOUT : st;
+}
+
+void sk_tx_rollback(struct sk_tx **tx_in)
+{
+	struct sk_tx *tx = *tx_in;
+	struct sk_error error;
+	bool broken = false;
+	enum sk_status st;
+
+	assert(tx->magic == TX_MAGIC);
+	*tx_in = NULL;
+	tx->magic = 0;
+	error = tx->context->error;
+	st = PQstatus(tx->slot->connection) == CONNECTION_OK &&
+			     PQtransactionStatus(tx->slot->connection) != PQTRANS_ACTIVE ?
+		     sk__pg_simple(tx->pg, tx->slot, tx->context, "ROLLBACK", &broken) :
+		     SK_UNAVAILABLE;
+	sk__pg_give(tx->pg, tx->slot, broken || st != SK_OK);
+	tx->context->error = error; /* why we roll back, not how that went */
+}
+
+enum sk_status sk_tx_run(struct sk_tx *tx, const struct sk_sql *sql, const struct sk_param *params,
+			 size_t count, struct sk_rows *rows)
+{
+	bool broken = false;
+	enum sk_status st;
+
+	assert(tx->magic == TX_MAGIC);
+	st = sk__pg_execute(tx->pg, tx->slot, tx->context, tx, sql, params, count, rows, &broken);
+	if (st != SK_OK || broken)
+		tx->failed = true;
+	return st;
+}
+
+static enum sk_status transact_once(struct sk_pg *pg, struct sk_context *context, sk_tx_fn *fn,
+				    void *arg, bool *again)
+{
+	struct sk_tx *tx = NULL;
+	enum sk_status st = sk_tx_begin(pg, context, &tx);
+
+	*again = false;
+	if (st != SK_OK)
+		return st;
+	st = fn(tx, arg);
+	if (st == SK_OK)
+		return sk_tx_commit(&tx);
+	*again = strcmp(tx->sqlstate, "40001") == 0 || strcmp(tx->sqlstate, "40P01") == 0;
+	sk_tx_rollback(&tx);
+	return st;
+}
+
+enum sk_status sk_pg_transact(struct sk_pg *pg, struct sk_context *context, sk_tx_fn *fn, void *arg)
+{
+	bool again = false;
+	enum sk_status st = transact_once(pg, context, fn, arg, &again);
+
+	for (int attempt = 1; again && attempt < ATTEMPTS_MAX; attempt++) {
+		sk_time_sleep_ms(sk_time_backoff_ms(attempt, RETRY_BASE_MS, RETRY_MAX_MS));
+		sk_context_clear_error(context);
+		st = transact_once(pg, context, fn, arg, &again);
+	}
+	return st;
+}
+
+struct sk_context *sk_tx_context(struct sk_tx *tx)
+{
+	return tx->context;
+}
+
+struct sk_arena *sk_tx_arena(struct sk_tx *tx)
+{
+	return tx->context->arena;
+}
+
+void sk_tx_after_commit(struct sk_tx *tx, void (*fn)(void *arg), void *arg)
+{
+	for (int i = 0; i < tx->hooks_count; i++)
+		if (tx->hooks[i].fn == fn && tx->hooks[i].arg == arg)
+			return; /* once is enough: they wake somebody */
+	assert(tx->hooks_count < SK__PG_HOOKS_MAX);
+	tx->hooks[tx->hooks_count].fn = fn;
+	tx->hooks[tx->hooks_count].arg = arg;
+	tx->hooks_count++;
+}
+
+void sk_tx_outbox_used(struct sk_tx *tx)
+{
+	tx->outbox_used = true;
+}
+
+const char *sk_tx_sqlstate(const struct sk_tx *tx)
+{
+	return tx->sqlstate;
+}
+
+const char *sk_tx_constraint(const struct sk_tx *tx)
+{
+	return tx->constraint;
+}
