@@ -31,7 +31,7 @@ static const char *const COLUMN_NAMES[COLUMNS] = {
 	[VARIANT_IMAGE] = "Variant Image",
 };
 
-enum sk_status catalog_row_header(struct catalog_row *row, const struct catalog_csv_record *header)
+enum sk_status catalog_row_header(struct catalog_row *row, const struct sk_csv_record *header)
 {
 	static const enum column NEEDED[] = { HANDLE, TITLE, PRICE };
 
@@ -75,7 +75,7 @@ bool catalog_row_is_variant(const struct catalog_row *row)
 }
 
 /* A copy of the field with LF alone as line end; NULL where it is no text that we keep. */
-static const char *copy_field(struct sk_arena *arena, const struct catalog_csv_field *field)
+static const char *copy_field(struct sk_arena *arena, const struct sk_csv_field *field)
 {
 	char *copy = sk_arena_memdup(arena, field->text, field->len);
 	size_t len = 0;
@@ -95,7 +95,7 @@ static const char *copy_field(struct sk_arena *arena, const struct catalog_csv_f
 	return copy;
 }
 
-const char *catalog_row_take(struct catalog_row *row, const struct catalog_csv_record *record)
+const char *catalog_row_take(struct catalog_row *row, const struct sk_csv_record *record)
 {
 	const char *wrong = record->error;
 

@@ -7,7 +7,7 @@
 #define CATALOG_ROW_H
 
 #include "catalog.h"
-#include "csv.h"
+#include "sk_csv.h"
 
 #define CATALOG_ROW_COLUMNS 24
 #define CATALOG_ROW_IMAGES_MAX 2 /* Image Src and Variant Image */
@@ -27,10 +27,10 @@ struct catalog_row_image {
 
 /* Finds the columns. SK_INVALID ("invalid_csv") without Handle, Title or Variant Price. */
 SK_MUST_CHECK enum sk_status catalog_row_header(struct catalog_row *row,
-						const struct catalog_csv_record *header);
+						const struct sk_csv_record *header);
 
 /* Takes the next data line. Where it is broken, the columns before the damage are there. */
-const char *catalog_row_take(struct catalog_row *row, const struct catalog_csv_record *record);
+const char *catalog_row_take(struct catalog_row *row, const struct sk_csv_record *record);
 
 const char *catalog_row_handle(const struct catalog_row *row); /* "" where missing */
 bool catalog_row_is_variant(const struct catalog_row *row);

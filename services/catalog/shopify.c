@@ -126,7 +126,7 @@ static void add_image(struct reader *reader, struct catalog_import_product *to,
 }
 
 static struct catalog_import_line *add_line(struct reader *reader,
-					    const struct catalog_csv_record *record)
+					    const struct sk_csv_record *record)
 {
 	struct catalog_import *import = reader->import;
 	struct catalog_import_line *line;
@@ -189,7 +189,7 @@ static const char *take_line(struct reader *reader, struct catalog_import_produc
 	return wrong;
 }
 
-static enum sk_status on_record(const struct catalog_csv_record *record, void *arg)
+static enum sk_status on_record(const struct sk_csv_record *record, void *arg)
 {
 	struct reader *reader = arg;
 	struct catalog_import_product *product;
@@ -279,7 +279,7 @@ enum sk_status catalog_shopify_read(struct sk_context *context, const char *text
 	reader->row = (struct catalog_row){ .context = context, .currency = currency };
 	reader->import = import;
 	sk_arena_defer(context->arena, free_trees, reader);
-	status = catalog_csv_feed(catalog_csv_open(context->arena, on_record, reader), text, len, true);
+	status = sk_csv_feed(sk_csv_open(context->arena, on_record, reader), text, len, true);
 	if (status == SK_OK && reader->row.header_count == 0)
 		status = sk_fail(context, SK_INVALID, "invalid_csv", "the file is empty");
 	if (status != SK_OK)

@@ -357,53 +357,63 @@ static struct variant_columns variant_columns(struct sk_arena *arena,
 	return c;
 }
 
-static enum sk_status put_variants(struct sk_tx *tx, const struct catalog_product *product)
+static enum sk_status add_variants(struct sk_tx *tx, const struct catalog_product *product)
 {
 	struct sk_arena *arena = sk_tx_arena(tx);
 	size_t n = (size_t)product->variants_count;
 	struct variant_columns c = variant_columns(arena, product);
 	struct sk_rows rows;
-	enum sk_status status;
+	enum sk_status status = sk_tx_run(
+		tx, &SQL_VARIANTS_PUT,
+		SK_PARAMS(sk_text(product->id), sk_text_array(arena, c.skus, n),
+			  sk_text_array(arena, c.titles, n), sk_text_array(arena, c.options, n),
+			  sk_int_array(arena, c.prices, n), sk_int_array(arena, c.compare_at, n),
+			  sk_text_array(arena, c.barcodes, n), sk_int_array(arena, c.weights, n),
+			  sk_int_array(arena, c.quantities, n),
+			  sk_text(product->variants[0].price.currency)),
+		&rows);
 
-	status = sk_tx_run(tx, &SQL_VARIANTS_REMOVE,
-			   SK_PARAMS(sk_text(product->id), sk_text_array(arena, c.skus, n)), NULL);
-	if (status == SK_OK)
-		status = sk_tx_run(
-			tx, &SQL_VARIANTS_PUT,
-			SK_PARAMS(sk_text(product->id), sk_text_array(arena, c.skus, n),
-				  sk_text_array(arena, c.titles, n), sk_text_array(arena, c.options, n),
-				  sk_int_array(arena, c.prices, n),
-				  sk_int_array(arena, c.compare_at, n),
-				  sk_text_array(arena, c.barcodes, n),
-				  sk_int_array(arena, c.weights, n),
-				  sk_int_array(arena, c.quantities, n),
-				  sk_text(product->variants[0].price.currency)),
-			&rows);
 	if (status == SK_OK && rows.affected < product->variants_count)
 		return sk_fail(sk_tx_context(tx), SK_CONFLICT, "sku_taken",
 			       "a SKU of the product belongs to another product");
 	return status;
 }
 
-static enum sk_status put_images(struct sk_tx *tx, const struct catalog_product *product)
+static enum sk_status add_images(struct sk_tx *tx, const struct catalog_product *product)
 {
 	struct sk_arena *arena = sk_tx_arena(tx);
 	size_t n = (size_t)product->images_count;
 	const char **src = sk_arena_array(arena, n + 1, sizeof(*src));
 	const char **alt = sk_arena_array(arena, n + 1, sizeof(*alt));
-	enum sk_status status =
-		sk_tx_run(tx, &SQL_IMAGES_REMOVE, SK_PARAMS(sk_text(product->id)), NULL);
 
+	if (n == 0)
+		return SK_OK;
 	for (size_t i = 0; i < n; i++) {
 		src[i] = product->images[i].src;
 		alt[i] = product->images[i].alt;
 	}
-	if (status == SK_OK && n > 0)
-		status = sk_tx_run(tx, &SQL_IMAGES_PUT,
-				   SK_PARAMS(sk_text(product->id), sk_text_array(arena, src, n),
-					     sk_text_array(arena, alt, n)),
-				   NULL);
-	return status;
+	return sk_tx_run(tx, &SQL_IMAGES_PUT,
+			 SK_PARAMS(sk_text(product->id), sk_text_array(arena, src, n),
+				   sk_text_array(arena, alt, n)),
+			 NULL);
+}
+
+/* Removes the images, and every variant but those whose SKU stays. */
+static enum sk_status clear_parts(struct sk_tx *tx, const struct catalog_product *product,
+				  int variants_staying)
+{
+	struct sk_arena *arena = sk_tx_arena(tx);
+	size_t n = (size_t)variants_staying;
+	const char **skus = sk_arena_array(arena, n + 1, sizeof(*skus));
+	enum sk_status status;
+
+	for (size_t i = 0; i < n; i++)
+		skus[i] = product->variants[i].sku;
+	status = sk_tx_run(tx, &SQL_VARIANTS_REMOVE,
+			   SK_PARAMS(sk_text(product->id), sk_text_array(arena, skus, n)), NULL);
+	return status == SK_OK ? sk_tx_run(tx, &SQL_IMAGES_REMOVE, SK_PARAMS(sk_text(product->id)),
+					   NULL) :
+				 status;
 }
 
 static enum sk_status put_product(struct sk_tx *tx, const struct sk_sql *sql,
@@ -429,8 +439,8 @@ enum sk_status catalog_store_insert(struct sk_tx *tx, const struct catalog_produ
 		return sk_fail(sk_tx_context(tx), SK_CONFLICT, "slug_taken",
 			       "there is already a product at %s", product->slug);
 	if (status == SK_OK)
-		status = put_variants(tx, product);
-	return status == SK_OK ? put_images(tx, product) : status;
+		status = add_variants(tx, product);
+	return status == SK_OK ? add_images(tx, product) : status;
 }
 
 enum sk_status catalog_store_update(struct sk_tx *tx, const struct catalog_product *product)
@@ -438,8 +448,10 @@ enum sk_status catalog_store_update(struct sk_tx *tx, const struct catalog_produ
 	enum sk_status status = put_product(tx, &SQL_UPDATE, product, NULL);
 
 	if (status == SK_OK)
-		status = put_variants(tx, product);
-	return status == SK_OK ? put_images(tx, product) : status;
+		status = clear_parts(tx, product, product->variants_count);
+	if (status == SK_OK)
+		status = add_variants(tx, product);
+	return status == SK_OK ? add_images(tx, product) : status;
 }
 
 enum sk_status catalog_store_delete(struct sk_tx *tx, const struct catalog_product *product)
@@ -447,12 +459,7 @@ enum sk_status catalog_store_delete(struct sk_tx *tx, const struct catalog_produ
 	enum sk_status status = sk_tx_run(
 		tx, &SQL_DELETE, SK_PARAMS(sk_text(product->id), sk_int(product->version)), NULL);
 
-	if (status == SK_OK)
-		status = sk_tx_run(tx, &SQL_VARIANTS_REMOVE,
-				   SK_PARAMS(sk_text(product->id),
-					     sk_text_array(sk_tx_arena(tx), NULL, 0)),
-				   NULL);
-	return status;
+	return status == SK_OK ? clear_parts(tx, product, 0) : status;
 }
 
 enum sk_status catalog_store_level(struct sk_tx *tx, const struct catalog_level *level,
