@@ -73,7 +73,7 @@ $(BUILD)/gen/libcommon_files.c: libcommon/embed.py $(wildcard libcommon/migratio
 	$(PYTHON) libcommon/embed.py LIBCOMMON libcommon $@
 
 $(BUILD)/gen/%.o: $(BUILD)/gen/%.c $(PROTO_HEADERS)
-	$(CC) $(CPPFLAGS) $(WARNINGS) $(CFLAGS_ALL) -c -o $@ $<
+	$(CC) $(CPPFLAGS) $(WARNINGS) -Wno-overlength-strings $(CFLAGS_ALL) -c -o $@ $<
 
 # ---- libcommon ----
 
