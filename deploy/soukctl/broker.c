@@ -1,0 +1,282 @@
+/* Streams and durable consumers, by the JetStream API's own JSON: cnats's structs would set
+ * back what newer servers know and it does not (stack.md, 1.2). */
+#include <cjson/cJSON.h>
+#include <nats/nats.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "sk_log.h"
+#include "soukctl.h"
+
+#define CALL_TIMEOUT_MS 3000
+#define NANOSECONDS 1000000000.0
+#define MAX_AGE_HOURS (7 * 24)
+#define DUPLICATE_WINDOW_S 120
+#define MESSAGE_MAX_BYTES (256.0 * 1024)
+#define ACK_WAIT_S 30
+#define MAX_ACK_PENDING 1024
+#define MAX_WAITING 512 /* requests under way: two for each of many replicas */
+
+static void free_tree(void *tree)
+{
+	cJSON_Delete(tree);
+}
+
+/* One call of the API. *answer lives in the arena; an answer with an error is one, too. */
+static enum sk_status call(struct sk_context *context, natsConnection *nats, const char *subject,
+			   const cJSON *body, const cJSON **answer)
+{
+	char *text = body != NULL ? cJSON_PrintUnformatted(body) : strdup("");
+	natsMsg *message = NULL;
+	natsStatus status;
+	cJSON *tree;
+
+	if (text == NULL)
+		abort();
+	status = natsConnection_RequestString(&message, nats, sk_arena_printf(context->arena, "$JS.API.%s", subject),
+					      text, CALL_TIMEOUT_MS);
+	free(text);
+	if (status != NATS_OK)
+		return sk_fail(context, SK_UNAVAILABLE, "broker_unavailable", "JetStream, %s: %s", subject,
+			       natsStatus_GetText(status));
+	tree = cJSON_ParseWithLength(natsMsg_GetData(message), (size_t)natsMsg_GetDataLength(message));
+	natsMsg_Destroy(message);
+	if (tree == NULL)
+		return sk_fail(context, SK_INTERNAL, "broker_answer", "JetStream, %s: no JSON", subject);
+	sk_arena_defer(context->arena, free_tree, tree);
+	*answer = tree;
+	return SK_OK;
+}
+
+static const char *error_of(const cJSON *answer)
+{
+	return cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(
+		cJSON_GetObjectItemCaseSensitive(answer, "error"), "description"));
+}
+
+static enum sk_status call_well(struct sk_context *context, natsConnection *nats, const char *subject,
+				const cJSON *body)
+{
+	const cJSON *answer = NULL;
+	enum sk_status st = call(context, nats, subject, body, &answer);
+
+	if (st == SK_OK && error_of(answer) != NULL)
+		return sk_fail(context, SK_INTERNAL, "broker_refused", "JetStream, %s: %s", subject,
+			       error_of(answer));
+	return st;
+}
+
+/* ---- streams ---- */
+
+struct stream {
+	const char *name;
+	bool compacted;   /* the last message per subject, for ever */
+	bool direct;      /* somebody replays it */
+	int max_age_hours;
+};
+
+static int replicas(void)
+{
+	const char *text = getenv("SOUK_REPLICAS");
+	long count = text != NULL ? strtol(text, NULL, 10) : 1;
+
+	return count >= 1 && count <= 5 ? (int)count : 1;
+}
+
+static cJSON *stream_config(const struct stream *stream)
+{
+	cJSON *config = cJSON_CreateObject(), *subjects = cJSON_AddArrayToObject(config, "subjects");
+	char subject[128];
+	int hours = stream->max_age_hours > 0 ? stream->max_age_hours : MAX_AGE_HOURS;
+
+	snprintf(subject, sizeof(subject), "%s.>", stream->name);
+	cJSON_AddItemToArray(subjects, cJSON_CreateString(subject));
+	cJSON_AddStringToObject(config, "name", stream->name);
+	cJSON_AddStringToObject(config, "retention", "limits");
+	cJSON_AddStringToObject(config, "storage", "file");
+	/* A full stream refuses, loudly, and the outbox keeps the event. */
+	cJSON_AddStringToObject(config, "discard", stream->compacted ? "old" : "new");
+	cJSON_AddNumberToObject(config, "max_age", stream->compacted ? 0 : hours * 3600 * NANOSECONDS);
+	cJSON_AddNumberToObject(config, "max_msgs_per_subject", stream->compacted ? 1 : -1);
+	cJSON_AddNumberToObject(config, "max_msgs", -1);
+	cJSON_AddNumberToObject(config, "max_bytes", -1);
+	cJSON_AddNumberToObject(config, "max_consumers", -1);
+	cJSON_AddNumberToObject(config, "max_msg_size", MESSAGE_MAX_BYTES);
+	cJSON_AddNumberToObject(config, "duplicate_window", DUPLICATE_WINDOW_S * NANOSECONDS);
+	cJSON_AddNumberToObject(config, "num_replicas", replicas());
+	cJSON_AddBoolToObject(config, "allow_direct", stream->direct || stream->compacted);
+	cJSON_AddBoolToObject(config, "deny_delete", true);
+	return config;
+}
+
+static enum sk_status ensure_stream(struct sk_context *context, natsConnection *nats,
+				    const struct stream *stream, int *changes)
+{
+	const cJSON *answer = NULL;
+	cJSON *config;
+	enum sk_status st = call(context, nats, sk_arena_printf(context->arena, "STREAM.INFO.%s", stream->name),
+				 NULL, &answer);
+
+	if (st != SK_OK || error_of(answer) == NULL)
+		return st;
+	config = stream_config(stream);
+	st = call_well(context, nats, sk_arena_printf(context->arena, "STREAM.CREATE.%s", stream->name), config);
+	cJSON_Delete(config);
+	if (st == SK_OK) {
+		(*changes)++;
+		sk_log(SK_LOG_INFO, NULL, "made stream %s", stream->name);
+	}
+	return st;
+}
+
+/* Whether some service reads the stream whole. */
+static bool is_replayed(const struct cJSON *topology, const char *stream)
+{
+	const struct cJSON *service, *replay;
+
+	cJSON_ArrayForEach(service, topology_list(topology, "services"))
+	{
+		cJSON_ArrayForEach(replay, topology_list(service, "replays"))
+		{
+			if (strcmp(topology_text(replay, ""), stream) == 0)
+				return true;
+		}
+	}
+	return false;
+}
+
+static enum sk_status ensure_streams(struct sk_context *context, natsConnection *nats,
+				     const struct cJSON *topology, int *changes)
+{
+	const struct cJSON *service, *row;
+	struct stream dead = { .name = "dead", .max_age_hours = 30 * 24 };
+	enum sk_status st = ensure_stream(context, nats, &dead, changes);
+
+	cJSON_ArrayForEach(service, topology_list(topology, "services"))
+	{
+		cJSON_ArrayForEach(row, topology_list(service, "streams"))
+		{
+			struct stream stream = { .name = topology_text(row, "name"),
+						 .compacted = topology_flag(row, "compacted"),
+						 .direct = is_replayed(topology, topology_text(row, "name")),
+						 .max_age_hours = topology_int(row, "max_age_hours") };
+
+			if (st == SK_OK)
+				st = ensure_stream(context, nats, &stream, changes);
+		}
+	}
+	return st;
+}
+
+/* ---- consumers ---- */
+
+static cJSON *consumer_request(const char *stream, const char *name, const char *filter)
+{
+	cJSON *request = cJSON_CreateObject(), *config;
+
+	cJSON_AddStringToObject(request, "stream_name", stream);
+	config = cJSON_AddObjectToObject(request, "config");
+	cJSON_AddStringToObject(config, "durable_name", name);
+	cJSON_AddStringToObject(config, "name", name);
+	cJSON_AddStringToObject(config, "filter_subject", filter);
+	cJSON_AddStringToObject(config, "deliver_policy", "all");
+	cJSON_AddStringToObject(config, "ack_policy", "explicit");
+	cJSON_AddStringToObject(config, "replay_policy", "instant");
+	cJSON_AddNumberToObject(config, "ack_wait", ACK_WAIT_S * NANOSECONDS);
+	/* libcommon counts deliveries and buries; the broker must never drop one by itself. */
+	cJSON_AddNumberToObject(config, "max_deliver", -1);
+	cJSON_AddNumberToObject(config, "max_ack_pending", MAX_ACK_PENDING);
+	cJSON_AddNumberToObject(config, "max_waiting", MAX_WAITING);
+	return request;
+}
+
+static const char *filter_of(const cJSON *info)
+{
+	const char *filter = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(
+		cJSON_GetObjectItemCaseSensitive(info, "config"), "filter_subject"));
+
+	return filter != NULL ? filter : "";
+}
+
+static enum sk_status ensure_consumer(struct sk_context *context, natsConnection *nats,
+				      const struct cJSON *row, int *changes)
+{
+	const char *stream = topology_text(row, "stream"), *name = topology_text(row, "name"),
+		   *filter = topology_text(row, "filter");
+	const char *place = sk_arena_printf(context->arena, "%s.%s", stream, name);
+	const cJSON *info = NULL;
+	cJSON *request;
+	enum sk_status st = call(context, nats, sk_arena_printf(context->arena, "CONSUMER.INFO.%s", place),
+				 NULL, &info);
+
+	if (st != SK_OK || (error_of(info) == NULL && strcmp(filter_of(info), filter) == 0))
+		return st;
+	if (error_of(info) == NULL) {
+		/* Another filter is another question: it starts from the beginning, and the
+		 * inbox knows what was answered already. */
+		sk_log(SK_LOG_WARN, NULL, "consumer %s had the filter %s; making it anew", place,
+		       filter_of(info));
+		st = call_well(context, nats, sk_arena_printf(context->arena, "CONSUMER.DELETE.%s", place), NULL);
+		if (st != SK_OK)
+			return st;
+	}
+	request = consumer_request(stream, name, filter);
+	st = call_well(context, nats, sk_arena_printf(context->arena, "CONSUMER.DURABLE.CREATE.%s", place),
+		       request);
+	cJSON_Delete(request);
+	if (st == SK_OK) {
+		(*changes)++;
+		sk_log(SK_LOG_INFO, NULL, "made consumer %s", place);
+	}
+	return st;
+}
+
+static enum sk_status ensure_consumers(struct sk_context *context, natsConnection *nats,
+				       const struct cJSON *topology, int *changes)
+{
+	const struct cJSON *service, *row;
+	enum sk_status st = SK_OK;
+
+	cJSON_ArrayForEach(service, topology_list(topology, "services"))
+	{
+		cJSON_ArrayForEach(row, topology_list(service, "consumers"))
+		{
+			if (st == SK_OK)
+				st = ensure_consumer(context, nats, row, changes);
+		}
+	}
+	return st;
+}
+
+enum sk_status provision_broker(struct sk_context *context, const struct cJSON *topology,
+				const char *secrets, int *changes)
+{
+	natsConnection *nats = NULL;
+	natsOptions *options = NULL;
+	const char *url;
+	natsStatus status;
+	enum sk_status st = secret_read(context, secrets, "admin", "nats_url", &url);
+
+	if (st != SK_OK)
+		return st;
+	status = natsOptions_Create(&options);
+	if (status == NATS_OK)
+		status = natsOptions_SetURL(options, url);
+	if (status == NATS_OK)
+		status = natsOptions_SetSendAsap(options, true);
+	if (status == NATS_OK)
+		status = natsOptions_SetTimeout(options, CALL_TIMEOUT_MS);
+	if (status == NATS_OK)
+		status = natsConnection_Connect(&nats, options);
+	if (status != NATS_OK)
+		st = sk_fail(context, SK_UNAVAILABLE, "broker_unavailable", "cannot reach NATS: %s",
+			     natsStatus_GetText(status));
+	if (st == SK_OK)
+		st = ensure_streams(context, nats, topology, changes);
+	if (st == SK_OK)
+		st = ensure_consumers(context, nats, topology, changes);
+	natsConnection_Destroy(nats);
+	natsOptions_Destroy(options);
+	return st;
+}

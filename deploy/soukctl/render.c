@@ -1,0 +1,249 @@
+/* soukctl render: the files that the servers read at their start, from the topology.
+ *
+ *     OUT/nats-users.conf     the account, its users and their rights
+ *     OUT/valkey-users.acl    the users and their rights
+ *     OUT/gateway-routes.conf nginx: upstreams and locations
+ *
+ * The broker's rights are allow-lists only: in nats-server up to 2.10 deny rules can be passed by
+ * overlapping wildcards (stack.md, 2). There is no authorization{} block beside the
+ * accounts: with one, 2.9.10 lets anonymous clients in (CVE-2023-47090). */
+#include <cjson/cJSON.h>
+#include <crypt.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "sk_buf.h"
+#include "soukctl.h"
+
+#define OUTPUT_MAX_BYTES (1024 * 1024)
+#define BCRYPT_COST 4 /* the passwords are 256 random bits: nothing to stretch */
+
+/* ---- the broker's users ---- */
+
+static enum sk_status hash_password(struct sk_context *context, const char *password, const char **hash)
+{
+	char salt[CRYPT_GENSALT_OUTPUT_SIZE];
+	struct crypt_data *data = sk_arena_alloc(context->arena, sizeof(*data));
+
+	if (crypt_gensalt_rn("$2b$", BCRYPT_COST, NULL, 0, salt, sizeof(salt)) == NULL)
+		return sk_fail(context, SK_INTERNAL, "no_bcrypt", "this machine's crypt(3) has no bcrypt");
+	*hash = crypt_r(password, salt, data);
+	return SK_OK;
+}
+
+/* Adds a subject to a list in the configuration's syntax. */
+static void put_subject(struct sk_buf *out, const char *subject)
+{
+	sk_buf_printf(out, "        \"%s\"\n", subject);
+}
+
+static void put_publish_rights(struct sk_buf *out, const struct cJSON *service, struct sk_arena *arena)
+{
+	const struct cJSON *row;
+
+	cJSON_ArrayForEach(row, topology_list(service, "streams"))
+		put_subject(out, sk_arena_printf(arena, "%s.>", topology_text(row, "name")));
+	cJSON_ArrayForEach(row, topology_list(service, "publishes"))
+		put_subject(out, topology_text(row, ""));
+	put_subject(out, "sessions.seen.*"); /* any service may tell that a session is used */
+	cJSON_ArrayForEach(row, topology_list(service, "consumers"))
+	{
+		const char *stream = topology_text(row, "stream"), *name = topology_text(row, "name");
+
+		put_subject(out, sk_arena_printf(arena, "dead.%s.%s", stream, name));
+		put_subject(out, sk_arena_printf(arena, "$JS.API.CONSUMER.MSG.NEXT.%s.%s", stream, name));
+		put_subject(out, sk_arena_printf(arena, "$JS.API.CONSUMER.INFO.%s.%s", stream, name));
+		put_subject(out, sk_arena_printf(arena, "$JS.ACK.%s.%s.>", stream, name));
+	}
+	cJSON_ArrayForEach(row, topology_list(service, "replays"))
+		put_subject(out, sk_arena_printf(arena, "$JS.API.DIRECT.GET.%s", topology_text(row, "")));
+}
+
+static enum sk_status put_broker_user(struct sk_context *context, struct sk_buf *out,
+				      const struct cJSON *service, const char *secrets)
+{
+	const char *name = topology_text(service, "name"), *password, *hash = NULL;
+	const struct cJSON *row;
+	enum sk_status st = secret_read(context, secrets, name, "nats.password", &password);
+
+	if (st == SK_OK)
+		st = hash_password(context, password, &hash);
+	if (st != SK_OK)
+		return st;
+	sk_buf_printf(out, "    { user: \"%s\", password: \"%s\", permissions: {\n      publish: { allow: [\n",
+		      name, hash);
+	put_publish_rights(out, service, context->arena);
+	sk_buf_puts(out, "      ] }\n      subscribe: { allow: [\n");
+	put_subject(out, sk_arena_printf(context->arena, "_INBOX_%s.>", name));
+	cJSON_ArrayForEach(row, topology_list(service, "watches"))
+		put_subject(out, topology_text(row, ""));
+	sk_buf_puts(out, "      ] }\n    } }\n");
+	return SK_OK;
+}
+
+static enum sk_status render_broker(struct sk_context *context, const struct cJSON *topology,
+				    const char *secrets, const char *out_dir)
+{
+	const char *password, *hash = NULL;
+	const struct cJSON *service;
+	struct sk_buf out;
+	enum sk_status st = secret_read(context, secrets, "admin", "nats.password", &password);
+
+	if (st == SK_OK)
+		st = hash_password(context, password, &hash);
+	if (st != SK_OK)
+		return st;
+	sk_buf_init(&out, context->arena, OUTPUT_MAX_BYTES);
+	sk_buf_printf(&out,
+		      "# Made by soukctl render from what the services declare. Do not edit.\n"
+		      "accounts {\n  SHOP: { jetstream: enabled, users: [\n"
+		      "    { user: \"admin\", password: \"%s\" }\n", hash);
+	cJSON_ArrayForEach(service, topology_list(topology, "services"))
+	{
+		st = put_broker_user(context, &out, service, secrets);
+		if (st != SK_OK)
+			return st;
+	}
+	sk_buf_puts(&out, "  ] }\n  SYS: { users: [] }\n}\nsystem_account: SYS\n");
+	return file_write(context, sk_arena_printf(context->arena, "%s/nats-users.conf", out_dir),
+			  sk_buf_text(&out), 0600);
+}
+
+/* ---- Valkey's users ---- */
+
+static enum sk_status render_valkey(struct sk_context *context, const struct cJSON *topology,
+				    const char *secrets, const char *out_dir)
+{
+	const char *password;
+	const struct cJSON *service;
+	struct sk_buf out;
+	enum sk_status st = secret_read(context, secrets, "admin", "valkey.password", &password);
+
+	if (st != SK_OK)
+		return st;
+	sk_buf_init(&out, context->arena, OUTPUT_MAX_BYTES);
+	sk_buf_printf(&out, "user default off\nuser admin on >%s ~* &* +@all\n", password);
+	cJSON_ArrayForEach(service, topology_list(topology, "services"))
+	{
+		if (!topology_flag(service, "uses_kv"))
+			continue;
+		st = secret_read(context, secrets, topology_text(service, "name"), "valkey.password",
+				 &password);
+		if (st != SK_OK)
+			return st;
+		sk_buf_printf(&out, "user %s %s\n", topology_text(service, "name"),
+			      valkey_rights(context, service, password));
+	}
+	return file_write(context, sk_arena_printf(context->arena, "%s/valkey-users.acl", out_dir),
+			  sk_buf_text(&out), 0600);
+}
+
+/* ---- the gateway's routes ---- */
+
+/* "/v1/orders/{id}/cancel" -> "/v1/orders": its first two segments. */
+static const char *prefix_of(struct sk_arena *arena, const char *path)
+{
+	size_t first = strcspn(path + 1, "/") + 1;
+	size_t second = path[first] == '/' ? first + 1 + strcspn(path + first + 1, "/") : first;
+
+	return sk_arena_printf(arena, "%.*s", (int)second, path);
+}
+
+static bool seen_before(const struct cJSON *routes, const struct cJSON *until, struct sk_arena *arena,
+			const char *prefix)
+{
+	const struct cJSON *route;
+
+	cJSON_ArrayForEach(route, routes)
+	{
+		if (route == until)
+			return false;
+		if (strcmp(prefix_of(arena, topology_text(route, "path")), prefix) == 0)
+			return true;
+	}
+	return false;
+}
+
+static void put_locations(struct sk_context *context, struct sk_buf *out, const struct cJSON *service)
+{
+	const struct cJSON *routes = topology_list(service, "routes"), *route;
+
+	cJSON_ArrayForEach(route, routes)
+	{
+		const char *prefix = prefix_of(context->arena, topology_text(route, "path"));
+
+		if (seen_before(routes, route, context->arena, prefix))
+			continue;
+		/* The path itself, and what is below it: never /v1/ordersomething. */
+		sk_buf_printf(out,
+			      "location = %s { proxy_pass http://souk_%s; }\n"
+			      "location %s/ { proxy_pass http://souk_%s; }\n",
+			      prefix, topology_text(service, "name"), prefix, topology_text(service, "name"));
+	}
+}
+
+/* The address of a service: from "name=host:port" lines, or its own port on loopback. */
+static const char *address_of(struct sk_context *context, const struct cJSON *service,
+			      const char *addresses)
+{
+	const char *name = topology_text(service, "name");
+	const char *wanted = sk_arena_printf(context->arena, "\n%s=", name);
+	const char *at = strstr(sk_arena_printf(context->arena, "\n%s", addresses), wanted);
+
+	if (at == NULL)
+		return sk_arena_printf(context->arena, "127.0.0.1:%d", topology_int(service, "port"));
+	at += strlen(wanted);
+	return sk_arena_printf(context->arena, "%.*s", (int)strcspn(at, "\n"), at);
+}
+
+static enum sk_status render_gateway(struct sk_context *context, const struct cJSON *topology,
+				     const char *addresses, const char *out_dir)
+{
+	const struct cJSON *service;
+	struct sk_buf upstreams, locations;
+	enum sk_status st;
+
+	sk_buf_init(&upstreams, context->arena, OUTPUT_MAX_BYTES);
+	sk_buf_init(&locations, context->arena, OUTPUT_MAX_BYTES);
+	sk_buf_puts(&upstreams, "# Made by soukctl render from the services' routes. Do not edit.\n");
+	sk_buf_puts(&locations, "# Made by soukctl render from the services' routes. Do not edit.\n");
+	cJSON_ArrayForEach(service, topology_list(topology, "services"))
+	{
+		sk_buf_printf(&upstreams, "upstream souk_%s { server %s max_fails=0; keepalive 16; }\n",
+			      topology_text(service, "name"), address_of(context, service, addresses));
+		put_locations(context, &locations, service);
+	}
+	st = file_write(context, sk_arena_printf(context->arena, "%s/gateway-upstreams.conf", out_dir),
+			sk_buf_text(&upstreams), 0644);
+	return st == SK_OK ? file_write(context,
+					sk_arena_printf(context->arena, "%s/gateway-routes.conf", out_dir),
+					sk_buf_text(&locations), 0644) :
+			     st;
+}
+
+int soukctl_render(const struct soukctl_options *options)
+{
+	const char *secrets = soukctl_option(options, "secrets", "secrets");
+	const char *out_dir = soukctl_option(options, "out", ".");
+	const char *addresses_path = soukctl_option(options, "addresses", "");
+	const char *addresses = "";
+	const struct cJSON *topology = NULL;
+	struct sk_context context;
+	size_t len = 0;
+	enum sk_status st;
+
+	sk_context_init(&context, 0);
+	st = topology_load(&context, soukctl_option(options, "topology", "build/topology.json"), &topology);
+	if (st == SK_OK && addresses_path[0] != '\0')
+		st = file_read(&context, addresses_path, &addresses, &len);
+	if (st == SK_OK)
+		st = render_broker(&context, topology, secrets, out_dir);
+	if (st == SK_OK)
+		st = render_valkey(&context, topology, secrets, out_dir);
+	if (st == SK_OK)
+		st = render_gateway(&context, topology, addresses, out_dir);
+	if (st != SK_OK)
+		fprintf(stderr, "soukctl render: %s\n", context.error.detail);
+	sk_context_release(&context);
+	return st == SK_OK ? 0 : 1;
+}
