@@ -105,7 +105,7 @@ static const char *traceparent_of(const struct sk_message *message)
 			       sk_trace_format(&message->context->trace, buffer));
 }
 
-static enum sk_status on_paid(struct sk_tx *tx, const struct sk_message *message, void *app)
+static enum sk_status on_order_paid(struct sk_tx *tx, const struct sk_message *message, void *app)
 {
 	const Souk__Orders__V1__OrderPaid *order = (const void *)message->body;
 	const Souk__Orders__V1__Address *address = order->shipping_address;
@@ -127,7 +127,8 @@ static enum sk_status on_paid(struct sk_tx *tx, const struct sk_message *message
 	return shipping_order_paid(tx, app, &paid);
 }
 
-static enum sk_status on_cancelled(struct sk_tx *tx, const struct sk_message *message, void *app)
+static enum sk_status on_order_cancelled(struct sk_tx *tx, const struct sk_message *message,
+					 void *app)
 {
 	const Souk__Orders__V1__OrderCancelled *order = (const void *)message->body;
 	struct shipment cancelled = {
@@ -143,12 +144,12 @@ static enum sk_status on_cancelled(struct sk_tx *tx, const struct sk_message *me
 }
 
 static const struct sk_handler PAID[] = {
-	{ &souk__orders__v1__order_paid__descriptor, on_paid },
+	{ &souk__orders__v1__order_paid__descriptor, on_order_paid },
 	{ NULL, NULL },
 };
 
 static const struct sk_handler CANCELLED[] = {
-	{ &souk__orders__v1__order_cancelled__descriptor, on_cancelled },
+	{ &souk__orders__v1__order_cancelled__descriptor, on_order_cancelled },
 	{ NULL, NULL },
 };
 
