@@ -140,6 +140,7 @@ system: all ## system tests: the whole shop through the gateway
 
 test: ## prepare, build, then every test, ending with one total line
 	$(MAKE) prepare
+	$(MAKE) -j2 all
 	$(MAKE) test-all
 
 test-all: all $(UNIT_TESTS) $(CONTRACT_TESTS)
@@ -180,6 +181,25 @@ $(BUILD)/tidy/%.ok: %.c .clang-tidy $(wildcard libcommon/*.h) | $(PROTO_HEADERS)
 	@mkdir -p $(@D)
 	clang-tidy --quiet $< -- -std=c17 $(CPPFLAGS) -Iservices/$(word 2,$(subst /, ,$*)) 2>/dev/null
 	@touch $@
+
+# ---- the local stack ----
+
+prepare: ## install what is missing from Debian's packages
+	@deploy/local/prepare
+
+run: ## prepare, build, and start the whole shop on loopback
+	@$(MAKE) --no-print-directory prepare
+	@$(MAKE) --no-print-directory -j2 all
+	@SOUK_BUILD=$(BUILD) deploy/local/stack run
+
+stop: ## stop it
+	@deploy/local/stack stop
+
+status: ## what runs, and where
+	@deploy/local/stack status
+
+logs: ## follow the logs
+	@deploy/local/stack logs
 
 clean: ## remove everything made (not .run/)
 	rm -rf $(BUILD)

@@ -16,7 +16,7 @@
 /* What services use; nothing else. */
 static const char COMMANDS[] = "-@all +ping +auth +hello +client|setinfo +get +mget +set +setex +getdel "
 			       "+del +unlink +exists +expire +pexpire +ttl +pttl +incr +incrby "
-			       "+hget +hmget +hgetall +hset +hdel +hincrby +hlen +hexists "
+			       "+hget +hmget +hgetall +hset +hdel +hincrby +hlen +hexists +hkeys +expireat "
 			       "+sadd +srem +smembers +scard +fcall +fcall_ro +time";
 
 const char *valkey_rights(struct sk_context *context, const struct cJSON *service, const char *password)
