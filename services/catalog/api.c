@@ -443,8 +443,6 @@ static enum sk_status post_import(struct sk_request *request, struct sk_reply *r
 	return sk_request_transact(request, reply, service->parts->pg, import_file, service);
 }
 
-static const struct sk_ratelimit_class IMPORT_LIMIT = { "catalog-import", 30, 10 };
-
 const struct sk_route CATALOG_ROUTES[] = {
 	{ "GET", "/v1/products", get_products, SK_OPEN, 0, 0, NULL },
 	{ "GET", "/v1/products/{id}", get_product, SK_OPEN, 0, 0, NULL },
@@ -455,6 +453,6 @@ const struct sk_route CATALOG_ROUTES[] = {
 	  PRODUCT_BODY_MAX_BYTES, NULL },
 	{ "DELETE", "/v1/products/{id}", delete_product, SK_STAFF, 0, 0, NULL },
 	{ "POST", "/v1/products/import", post_import, SK_STAFF, SK_BODY_RAW | SK_IDEMPOTENT,
-	  IMPORT_BODY_MAX_BYTES, &IMPORT_LIMIT },
+	  IMPORT_BODY_MAX_BYTES, NULL },
 	{ NULL, NULL, NULL, SK_OPEN, 0, 0, NULL },
 };

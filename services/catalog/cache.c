@@ -145,6 +145,7 @@ static struct lookup await_other(struct catalog_service *service, struct sk_cont
 	return lookup;
 }
 
+/* Stores the answer (NULL: there is none) and lets the lock go. */
 static void fill(struct catalog_service *service, struct sk_context *context,
 		 const struct catalog_question *question, const struct lookup *lookup,
 		 const struct catalog_answer *answer)
@@ -152,19 +153,22 @@ static void fill(struct catalog_service *service, struct sk_context *context,
 	struct sk_arena *arena = context->arena;
 	/* The lock's token is the trace's span: two loads never share it. */
 	const char *token = context->trace.span_id;
+	enum sk_status status;
 
 	if (answer && answer->len <= ENTRY_MAX_BYTES)
-		sk_ignore(sk_kv_run(cache_of(service), context,
-				    SK_KV("FCALL", "catalog_fill", "2", question->key, lookup->lock,
-					  token,
-					  sk_arena_printf(arena, "%s\n%s\n%s", lookup->generation,
-							  answer->tag, answer->json),
-					  sk_kv_number(arena, (int64_t)question->ttl_s * 1000)),
-				    NULL),
-			  "an entry that cannot be stored is a later miss");
+		status = sk_kv_run(cache_of(service), context,
+				   SK_KV("FCALL", "catalog_fill", "2", question->key, lookup->lock,
+					 token,
+					 sk_arena_printf(arena, "%s\n%s\n%s", lookup->generation,
+							 answer->tag, answer->json),
+					 sk_kv_number(arena, (int64_t)question->ttl_s * 1000)),
+				   NULL);
 	else
-		sk_ignore(sk_kv_run(cache_of(service), context,
-				    SK_KV("FCALL", "catalog_release", "1", lookup->lock, token), NULL),
+		status = sk_kv_run(cache_of(service), context,
+				   SK_KV("FCALL", "catalog_release", "1", lookup->lock, token), NULL);
+	/* A server that lost its functions still has the lock, and readers would wait for it. */
+	if (status != SK_OK)
+		sk_ignore(sk_kv_run(cache_of(service), context, SK_KV("DEL", lookup->lock), NULL),
 			  "a lock that cannot be released ends by itself");
 }
 

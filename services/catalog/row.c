@@ -129,7 +129,7 @@ static const char *check_texts(const struct catalog_row *row, const enum column 
 
 		if (strlen(value) > CATALOG_TITLE_MAX_BYTES || strchr(value, '\n'))
 			return sk_arena_printf(row->context->arena,
-					       "%s is longer than one line of %d bytes",
+					       "%s is longer than %d bytes, or spans lines",
 					       COLUMN_NAMES[columns[i]], CATALOG_TITLE_MAX_BYTES);
 	}
 	return NULL;
