@@ -10,6 +10,8 @@ CC := gcc
 endif
 # Debian's own Python, not one that happens to be first in PATH: its packages are what we install.
 PYTHON ?= /usr/bin/python3
+# `make V=1` shows the commands themselves.
+Q := $(if $(V),,@)
 
 LIBRARIES := libpq hiredis libcjson libprotobuf-c libsodium libcurl
 CPPFLAGS += -D_GNU_SOURCE -D_FORTIFY_SOURCE=2 -Ilibcommon -I$(BUILD)/proto -I$(BUILD)/gen \
@@ -52,38 +54,41 @@ help: ## list the targets
 
 $(BUILD)/proto/google/protobuf/descriptor.pb-c.h:
 	@mkdir -p $(BUILD)/proto
-	protoc-c -I/usr/include --c_out=$(BUILD)/proto google/protobuf/descriptor.proto
+	$(Q)protoc-c -I/usr/include --c_out=$(BUILD)/proto google/protobuf/descriptor.proto
 
 $(BUILD)/proto/%.pb-c.c $(BUILD)/proto/%.pb-c.h &: proto/%.proto
 	@mkdir -p $(BUILD)/proto
-	protoc-c -Iproto -I/usr/include --c_out=$(BUILD)/proto $*.proto
+	$(Q)protoc-c -Iproto -I/usr/include --c_out=$(BUILD)/proto $*.proto
 
 $(BUILD)/proto/souk_types.c: proto/generate.py $(PROTOS:%=proto/%)
 	@mkdir -p $(BUILD)/proto
-	$(PYTHON) proto/generate.py --out $@ $(PROTOS)
+	$(Q)$(PYTHON) proto/generate.py --out $@ $(PROTOS)
 
 # Generated code is compiled without the warnings that we hold our own to.
 $(BUILD)/proto/%.o: $(BUILD)/proto/%.c $(PROTO_HEADERS)
-	$(CC) $(CPPFLAGS) $(CFLAGS_ALL) -c -o $@ $<
+	@echo "  CC    $<"
+	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS_ALL) -c -o $@ $<
 
 # ---- migrations and Valkey functions become C arrays in the binaries ----
 
 $(BUILD)/gen/libcommon_files.c: libcommon/embed.py $(wildcard libcommon/migrations/*.sql libcommon/functions/*.lua)
 	@mkdir -p $(BUILD)/gen
-	$(PYTHON) libcommon/embed.py LIBCOMMON libcommon $@
+	$(Q)$(PYTHON) libcommon/embed.py LIBCOMMON libcommon $@
 
 $(BUILD)/gen/%.o: $(BUILD)/gen/%.c $(PROTO_HEADERS)
-	$(CC) $(CPPFLAGS) $(WARNINGS) -Wno-overlength-strings $(CFLAGS_ALL) -c -o $@ $<
+	@echo "  CC    $<"
+	$(Q)$(CC) $(CPPFLAGS) $(WARNINGS) -Wno-overlength-strings $(CFLAGS_ALL) -c -o $@ $<
 
 # ---- libcommon ----
 
 $(BUILD)/obj/%.o: %.c | $(PROTO_HEADERS)
 	@mkdir -p $(@D)
-	$(CC) $(CPPFLAGS) $(CPPFLAGS_$(word 2,$(subst /, ,$*))) $(WARNINGS) $(CFLAGS_ALL) -c -o $@ $<
+	@echo "  CC    $<"
+	$(Q)$(CC) $(CPPFLAGS) $(CPPFLAGS_$(word 2,$(subst /, ,$*))) $(WARNINGS) $(CFLAGS_ALL) -c -o $@ $<
 
 $(LIBCOMMON): $(LIBCOMMON_OBJECTS) $(PROTO_OBJECTS)
-	rm -f $@
-	ar rcs $@ $^
+	$(Q)rm -f $@
+	$(Q)ar rcs $@ $^
 
 # ---- services: every .c of the folder, and what is embedded ----
 
@@ -93,15 +98,17 @@ OBJECTS_$(1) := $$(patsubst %.c,$$(BUILD)/obj/%.o,$$(SOURCES_$(1))) $$(BUILD)/ge
 
 $$(BUILD)/gen/$(1)_files.c: libcommon/embed.py $$(wildcard services/$(1)/migrations/*.sql services/$(1)/functions/*.lua services/$(1)/templates/*)
 	@mkdir -p $$(BUILD)/gen
-	$$(PYTHON) libcommon/embed.py $(1) services/$(1) $$@
+	$$(Q)$$(PYTHON) libcommon/embed.py $(1) services/$(1) $$@
 
 $$(BUILD)/bin/$(1): $$(OBJECTS_$(1)) $$(LIBCOMMON)
 	@mkdir -p $$(@D)
-	$$(CC) $$(LDFLAGS_ALL) -o $$@ $$(OBJECTS_$(1)) $$(LIBCOMMON) $$(LDLIBS) $$(LDLIBS_$(1))
+	@echo "  LINK  $$@"
+	$$(Q)$$(CC) $$(LDFLAGS_ALL) -o $$@ $$(OBJECTS_$(1)) $$(LIBCOMMON) $$(LDLIBS) $$(LDLIBS_$(1))
 
 $$(BUILD)/test/services/$(1)/test/%: $$(BUILD)/obj/services/$(1)/test/%.o $$(OBJECTS_$(1)) $$(LIBCOMMON)
 	@mkdir -p $$(@D)
-	$$(CC) $$(LDFLAGS_ALL) -o $$@ $$< $$(filter-out %/main.o,$$(OBJECTS_$(1))) $$(LIBCOMMON) -lcmocka $$(LDLIBS) $$(LDLIBS_$(1))
+	@echo "  LINK  $$@"
+	$$(Q)$$(CC) $$(LDFLAGS_ALL) -o $$@ $$< $$(filter-out %/main.o,$$(OBJECTS_$(1))) $$(LIBCOMMON) -lcmocka $$(LDLIBS) $$(LDLIBS_$(1))
 endef
 $(foreach service,$(SERVICES),$(eval $(call SERVICE_RULES,$(service))))
 
@@ -110,7 +117,8 @@ LDLIBS_shipping := -lhpdf
 SOUKCTL_OBJECTS := $(patsubst %.c,$(BUILD)/obj/%.o,$(wildcard deploy/soukctl/*.c))
 $(SOUKCTL): $(SOUKCTL_OBJECTS) $(LIBCOMMON)
 	@mkdir -p $(@D)
-	$(CC) $(LDFLAGS_ALL) -o $@ $(SOUKCTL_OBJECTS) $(LIBCOMMON) $(LDLIBS) -lcrypt
+	@echo "  LINK  $@"
+	$(Q)$(CC) $(LDFLAGS_ALL) -o $@ $(SOUKCTL_OBJECTS) $(LIBCOMMON) $(LDLIBS) -lcrypt
 
 # The one declaration: what every service says of itself.
 $(TOPOLOGY): $(SERVICE_BINARIES)
@@ -121,11 +129,13 @@ $(TOPOLOGY): $(SERVICE_BINARIES)
 
 $(BUILD)/test/libcommon/test/%: $(BUILD)/obj/libcommon/test/%.o $(LIBCOMMON)
 	@mkdir -p $(@D)
-	$(CC) $(LDFLAGS_ALL) -o $@ $< $(LIBCOMMON) -lcmocka $(LDLIBS)
+	@echo "  LINK  $@"
+	$(Q)$(CC) $(LDFLAGS_ALL) -o $@ $< $(LIBCOMMON) -lcmocka $(LDLIBS)
 
 $(BUILD)/test/deploy/soukctl/test/%: $(BUILD)/obj/deploy/soukctl/test/%.o $(SOUKCTL_OBJECTS) $(LIBCOMMON)
 	@mkdir -p $(@D)
-	$(CC) $(LDFLAGS_ALL) -o $@ $< $(filter-out %/main.o,$(SOUKCTL_OBJECTS)) $(LIBCOMMON) -lcmocka $(LDLIBS) -lcrypt
+	@echo "  LINK  $@"
+	$(Q)$(CC) $(LDFLAGS_ALL) -o $@ $< $(filter-out %/main.o,$(SOUKCTL_OBJECTS)) $(LIBCOMMON) -lcmocka $(LDLIBS) -lcrypt
 
 CONTRACT_TESTS := $(patsubst %.c,$(BUILD)/test/%,$(wildcard libcommon/test/contract_*.c))
 

@@ -10,10 +10,10 @@
 #include "soukctl.h"
 
 #define CALL_TIMEOUT_MS 3000
-#define NANOSECONDS 1000000000.0
+#define NANOSECONDS 1000000000LL
 #define MAX_AGE_HOURS (7 * 24)
 #define DUPLICATE_WINDOW_S 120
-#define MESSAGE_MAX_BYTES (256.0 * 1024)
+#define MESSAGE_MAX_BYTES (256 * 1024)
 #define ACK_WAIT_S 30
 #define MAX_ACK_PENDING 1024
 #define MAX_WAITING 512 /* requests under way: two for each of many replicas */
@@ -67,6 +67,15 @@ static enum sk_status call_well(struct sk_context *context, natsConnection *nats
 	return st;
 }
 
+/* cJSON writes large numbers with an exponent, which the broker does not take for an integer. */
+static void add_integer(cJSON *object, const char *name, long long value)
+{
+	char digits[24];
+
+	snprintf(digits, sizeof(digits), "%lld", value);
+	cJSON_AddRawToObject(object, name, digits);
+}
+
 /* ---- streams ---- */
 
 struct stream {
@@ -97,14 +106,14 @@ static cJSON *stream_config(const struct stream *stream)
 	cJSON_AddStringToObject(config, "storage", "file");
 	/* A full stream refuses, loudly, and the outbox keeps the event. */
 	cJSON_AddStringToObject(config, "discard", stream->compacted ? "old" : "new");
-	cJSON_AddNumberToObject(config, "max_age", stream->compacted ? 0 : hours * 3600 * NANOSECONDS);
-	cJSON_AddNumberToObject(config, "max_msgs_per_subject", stream->compacted ? 1 : -1);
-	cJSON_AddNumberToObject(config, "max_msgs", -1);
-	cJSON_AddNumberToObject(config, "max_bytes", -1);
-	cJSON_AddNumberToObject(config, "max_consumers", -1);
-	cJSON_AddNumberToObject(config, "max_msg_size", MESSAGE_MAX_BYTES);
-	cJSON_AddNumberToObject(config, "duplicate_window", DUPLICATE_WINDOW_S * NANOSECONDS);
-	cJSON_AddNumberToObject(config, "num_replicas", replicas());
+	add_integer(config, "max_age", stream->compacted ? 0 : hours * 3600 * NANOSECONDS);
+	add_integer(config, "max_msgs_per_subject", stream->compacted ? 1 : -1);
+	add_integer(config, "max_msgs", -1);
+	add_integer(config, "max_bytes", -1);
+	add_integer(config, "max_consumers", -1);
+	add_integer(config, "max_msg_size", MESSAGE_MAX_BYTES);
+	add_integer(config, "duplicate_window", DUPLICATE_WINDOW_S * NANOSECONDS);
+	add_integer(config, "num_replicas", replicas());
 	cJSON_AddBoolToObject(config, "allow_direct", stream->direct || stream->compacted);
 	cJSON_AddBoolToObject(config, "deny_delete", true);
 	return config;
@@ -183,11 +192,11 @@ static cJSON *consumer_request(const char *stream, const char *name, const char 
 	cJSON_AddStringToObject(config, "deliver_policy", "all");
 	cJSON_AddStringToObject(config, "ack_policy", "explicit");
 	cJSON_AddStringToObject(config, "replay_policy", "instant");
-	cJSON_AddNumberToObject(config, "ack_wait", ACK_WAIT_S * NANOSECONDS);
+	add_integer(config, "ack_wait", ACK_WAIT_S * NANOSECONDS);
 	/* libcommon counts deliveries and buries; the broker must never drop one by itself. */
-	cJSON_AddNumberToObject(config, "max_deliver", -1);
-	cJSON_AddNumberToObject(config, "max_ack_pending", MAX_ACK_PENDING);
-	cJSON_AddNumberToObject(config, "max_waiting", MAX_WAITING);
+	add_integer(config, "max_deliver", -1);
+	add_integer(config, "max_ack_pending", MAX_ACK_PENDING);
+	add_integer(config, "max_waiting", MAX_WAITING);
 	return request;
 }
 
