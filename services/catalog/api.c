@@ -5,14 +5,14 @@
 
 #include <string.h>
 
-#include "sk_audit.h"
 #include "shopify.h"
+#include "sk_audit.h"
 
-#define PUBLIC_CACHE "public, max-age=0, must-revalidate"
-#define PRIVATE_CACHE "private, no-store"
-#define LIST_SOFT_MAX_BYTES (4 * 1024 * 1024) /* a page ends early behind it */
+#define PUBLIC_CACHE	       "public, max-age=0, must-revalidate"
+#define PRIVATE_CACHE	       "private, no-store"
+#define LIST_SOFT_MAX_BYTES    (4 * 1024 * 1024) /* a page ends early behind it */
 #define PRODUCT_BODY_MAX_BYTES (1024 * 1024)
-#define IMPORT_BODY_MAX_BYTES (8 * 1024 * 1024)
+#define IMPORT_BODY_MAX_BYTES  (8 * 1024 * 1024)
 
 /* ---- who asks ---- */
 
@@ -43,7 +43,8 @@ static enum sk_status require_staff(struct sk_request *request, struct catalog_s
 
 /* ---- answers ---- */
 
-static enum sk_status encode_product(struct sk_context *context, const struct catalog_product *product,
+static enum sk_status encode_product(struct sk_context *context,
+				     const struct catalog_product *product,
 				     struct catalog_answer *answer)
 {
 	struct sk_json json;
@@ -51,7 +52,8 @@ static enum sk_status encode_product(struct sk_context *context, const struct ca
 	sk_json_init(&json, context->arena, SK_REPLY_MAX_BYTES);
 	catalog_product_write(&json, product);
 	if (!sk_buf_ok(&json.buf))
-		return sk_fail(context, SK_INTERNAL, "answer_too_large", "the product does not fit");
+		return sk_fail(context, SK_INTERNAL, "answer_too_large",
+			       "the product does not fit");
 	answer->json = sk_buf_text(&json.buf);
 	answer->len = json.buf.len;
 	answer->tag = catalog_product_tag(context->arena, product, answer->json);
@@ -59,8 +61,8 @@ static enum sk_status encode_product(struct sk_context *context, const struct ca
 }
 
 /* Whether the cache-control, the tag and the body were sent, or a 304 instead of them. */
-static void send(struct sk_request *request, struct sk_reply *reply, const struct catalog_answer *answer,
-		 const char *cache_control)
+static void send(struct sk_request *request, struct sk_reply *reply,
+		 const struct catalog_answer *answer, const char *cache_control)
 {
 	sk_reply_header(reply, "Cache-Control", cache_control);
 	if (!sk_reply_etag(request, reply, answer->tag))
@@ -140,7 +142,7 @@ static enum sk_status decode_query(struct sk_request *request, struct catalog_qu
 	struct sk_page page;
 	enum sk_status status;
 
-	*query = (struct catalog_query){
+	*query = (struct catalog_query) {
 		.text = sk_request_query(request, "q"),
 		.category = sk_request_query(request, "category"),
 		.status = status_name ? status_name : "active",
@@ -181,10 +183,11 @@ static enum sk_status encode_list(struct sk_context *context, const struct catal
 		catalog_product_write(&json, &page->products[written++]);
 	if (written > 0 && (page->more || written < page->count))
 		next = sk_cursor_make(
-			arena, catalog_cursor_encode(arena, query->sort,
-						     &(struct catalog_cursor){
-							     .key = page->keys[written - 1],
-							     .id = page->products[written - 1].id }));
+			arena,
+			catalog_cursor_encode(
+				arena, query->sort,
+				&(struct catalog_cursor) { .key = page->keys[written - 1],
+							   .id = page->products[written - 1].id }));
 	sk_json_end_list(&json, next);
 	if (!sk_buf_ok(&json.buf))
 		return sk_fail(context, SK_INTERNAL, "answer_too_large", "the list does not fit");
@@ -231,8 +234,8 @@ static enum sk_status get_products(struct sk_request *request, struct sk_reply *
 	question = catalog_question_list(context->arena, query_words(context->arena, &query));
 	question.load = load_list;
 	question.arg = &query;
-	status = as_staff ? load_list(app, context, &query, &answer) :
-			    catalog_cache_read(app, context, &question, &answer);
+	status = as_staff ? load_list(app, context, &query, &answer)
+			  : catalog_cache_read(app, context, &question, &answer);
 	if (status == SK_OK)
 		send(request, reply, &answer, as_staff ? PRIVATE_CACHE : PUBLIC_CACHE);
 	return status;
@@ -244,7 +247,8 @@ static enum sk_status load_categories(struct catalog_service *service, struct sk
 	struct catalog_category *list;
 	struct sk_json json;
 	int count;
-	enum sk_status status = catalog_store_categories(service->parts->pg, context, &list, &count);
+	enum sk_status status = catalog_store_categories(service->parts->pg, context, &list,
+							 &count);
 
 	(void)arg;
 	if (status != SK_OK)
@@ -324,7 +328,8 @@ static enum sk_status create(struct sk_tx *tx, struct sk_request *request, struc
 	if (status != SK_OK)
 		return status;
 	catalog_forget_product(service, tx, &product);
-	sk_reply_header(reply, "Location", sk_arena_printf(context->arena, "/v1/products/%s", product.id));
+	sk_reply_header(reply, "Location",
+			sk_arena_printf(context->arena, "/v1/products/%s", product.id));
 	return finish_write(tx, reply, 201, "product.created", &product);
 }
 
@@ -416,8 +421,8 @@ static enum sk_status delete_product(struct sk_request *request, struct sk_reply
 
 /* The file is read inside the transaction: a transaction that is run again must not find
  * the lines that the first run rejected. */
-static enum sk_status import_file(struct sk_tx *tx, struct sk_request *request, struct sk_reply *reply,
-				  void *app)
+static enum sk_status import_file(struct sk_tx *tx, struct sk_request *request,
+				  struct sk_reply *reply, void *app)
 {
 	struct catalog_service *service = app;
 	struct catalog_import import;
@@ -439,7 +444,8 @@ static enum sk_status post_import(struct sk_request *request, struct sk_reply *r
 	struct catalog_service *service = app;
 	int64_t timeout_s = sk_config_int(service->parts->config, "CATALOG_IMPORT_TIMEOUT_S");
 
-	sk_request_context(request)->deadline_us = sk_time_monotonic_us() + timeout_s * SK_SECOND_US;
+	sk_request_context(request)->deadline_us = sk_time_monotonic_us() +
+						   timeout_s * SK_SECOND_US;
 	return sk_request_transact(request, reply, service->parts->pg, import_file, service);
 }
 

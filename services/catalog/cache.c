@@ -23,30 +23,30 @@
 
 #include <string.h>
 
-#define PRODUCT_TTL_S 3600
-#define LIST_TTL_S 60
-#define GENERATION_TTL "7200"   /* seconds; longer than any entry of the generation lives */
-#define LOCK_TTL_MS "10000"
-#define WAIT_MS 500             /* for another's load */
+#define PRODUCT_TTL_S	 3600
+#define LIST_TTL_S	 60
+#define GENERATION_TTL	 "7200" /* seconds; longer than any entry of the generation lives */
+#define LOCK_TTL_MS	 "10000"
+#define WAIT_MS		 500 /* for another's load */
 #define WAIT_STEP_MAX_MS 40
-#define ENTRY_MAX_BYTES (1024 * 1024) /* larger answers are not worth the memory */
+#define ENTRY_MAX_BYTES	 (1024 * 1024) /* larger answers are not worth the memory */
 
 #define PRODUCT_GENERATION "product:generation"
-#define LIST_GENERATION "products:generation"
+#define LIST_GENERATION	   "products:generation"
 
 enum found { HIT, MISS, LOADING, DOWN };
 
 struct lookup {
 	enum found found;
 	const char *generation; /* of now; "" where there is none */
-	const char *lock;       /* the lock's key */
+	const char *lock;	/* the lock's key */
 };
 
 struct catalog_question catalog_question_product(struct sk_arena *arena, const char *key)
 {
 	const char *kind = sk_id_valid(key) ? "" : "slug:";
 
-	return (struct catalog_question){
+	return (struct catalog_question) {
 		.key = sk_arena_printf(arena, "product:%s%s", kind, key),
 		.generation_key = PRODUCT_GENERATION,
 		.ttl_s = PRODUCT_TTL_S,
@@ -55,7 +55,7 @@ struct catalog_question catalog_question_product(struct sk_arena *arena, const c
 
 struct catalog_question catalog_question_list(struct sk_arena *arena, const char *words)
 {
-	return (struct catalog_question){
+	return (struct catalog_question) {
 		.key = sk_arena_printf(arena, "products:%s", sk_token_hash(arena, words)),
 		.generation_key = LIST_GENERATION,
 		.ttl_s = LIST_TTL_S,
@@ -79,7 +79,7 @@ static bool open_entry(const char *entry, const char *generation, struct sk_aren
 	end = strchr(tag, '\n');
 	if (!end)
 		return false;
-	*answer = (struct catalog_answer){
+	*answer = (struct catalog_answer) {
 		.tag = sk_arena_memdup(arena, tag, (size_t)(end - tag)),
 		.json = end + 1,
 		.len = strlen(end + 1),
@@ -96,9 +96,9 @@ static struct lookup look_up(struct catalog_service *service, struct sk_context 
 		.lock = sk_arena_printf(context->arena, "lock:catalog:%s", question->key),
 	};
 	struct sk_kv_reply reply;
-	enum sk_status status =
-		sk_kv_run(cache_of(service), context,
-			  SK_KV("MGET", question->generation_key, question->key, lookup.lock), &reply);
+	enum sk_status status = sk_kv_run(
+		cache_of(service), context,
+		SK_KV("MGET", question->generation_key, question->key, lookup.lock), &reply);
 
 	if (status != SK_OK || reply.kind != SK_KV_LIST || reply.count != 3) {
 		sk_context_clear_error(context);
@@ -118,9 +118,9 @@ static bool take_lock(struct catalog_service *service, struct sk_context *contex
 		      const char *token)
 {
 	struct sk_kv_reply reply;
-	enum sk_status status =
-		sk_kv_run(cache_of(service), context,
-			  SK_KV("SET", lock, token, "NX", "PX", LOCK_TTL_MS), &reply);
+	enum sk_status status = sk_kv_run(cache_of(service), context,
+					  SK_KV("SET", lock, token, "NX", "PX", LOCK_TTL_MS),
+					  &reply);
 
 	if (status == SK_OK)
 		return reply.kind == SK_KV_TEXT;
@@ -165,7 +165,8 @@ static void fill(struct catalog_service *service, struct sk_context *context,
 				   NULL);
 	else
 		status = sk_kv_run(cache_of(service), context,
-				   SK_KV("FCALL", "catalog_release", "1", lookup->lock, token), NULL);
+				   SK_KV("FCALL", "catalog_release", "1", lookup->lock, token),
+				   NULL);
 	/* A server that lost its functions still has the lock, and readers would wait for it. */
 	if (status != SK_OK)
 		sk_ignore(sk_kv_run(cache_of(service), context, SK_KV("DEL", lookup->lock), NULL),
@@ -217,7 +218,8 @@ static enum sk_status delete_product(struct catalog_service *service, struct sk_
 	const char *by_slug = catalog_question_product(arena, slug).key;
 
 	return sk_kv_run(cache_of(service), context,
-			 SK_KV("DEL", by_id, by_slug, sk_arena_printf(arena, "lock:catalog:%s", by_id),
+			 SK_KV("DEL", by_id, by_slug,
+			       sk_arena_printf(arena, "lock:catalog:%s", by_id),
 			       sk_arena_printf(arena, "lock:catalog:%s", by_slug)),
 			 NULL);
 }

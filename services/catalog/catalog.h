@@ -7,22 +7,22 @@
 #include "sk_service.h"
 
 /* Limits of a product. Those of Shopify's product files, where it states one. */
-#define CATALOG_TITLE_MAX_BYTES 255        /* of title, vendor, category and tags alike */
-#define CATALOG_SLUG_MAX_BYTES 200
+#define CATALOG_TITLE_MAX_BYTES	      255 /* of title, vendor, category and tags alike */
+#define CATALOG_SLUG_MAX_BYTES	      200
 #define CATALOG_DESCRIPTION_MAX_BYTES (64 * 1024)
-#define CATALOG_TAGS_MAX 250
-#define CATALOG_VARIANTS_MAX 250           /* as many as one ProductChanged carries */
-#define CATALOG_IMAGES_MAX 250
-#define CATALOG_URL_MAX_BYTES 2048
-#define CATALOG_ALT_MAX_BYTES 512
-#define CATALOG_OPTIONS_MAX 3
-#define CATALOG_WEIGHT_MAX_GRAMS 100000000 /* 100 t */
-#define CATALOG_QUANTITY_MAX 1000000000
-#define CATALOG_QUERY_MAX_BYTES 200
+#define CATALOG_TAGS_MAX	      250
+#define CATALOG_VARIANTS_MAX	      250 /* as many as one ProductChanged carries */
+#define CATALOG_IMAGES_MAX	      250
+#define CATALOG_URL_MAX_BYTES	      2048
+#define CATALOG_ALT_MAX_BYTES	      512
+#define CATALOG_OPTIONS_MAX	      3
+#define CATALOG_WEIGHT_MAX_GRAMS      100000000 /* 100 t */
+#define CATALOG_QUANTITY_MAX	      1000000000
+#define CATALOG_QUERY_MAX_BYTES	      200
 
 enum catalog_status {
-	CATALOG_DRAFT,    /* seen by staff only */
-	CATALOG_ACTIVE,   /* on sale */
+	CATALOG_DRAFT,	  /* seen by staff only */
+	CATALOG_ACTIVE,	  /* on sale */
 	CATALOG_ARCHIVED, /* no longer on sale, seen by staff only */
 	CATALOG_DELETED,  /* gone from every read; its row keeps the version */
 };
@@ -41,7 +41,7 @@ struct catalog_variant {
 	int64_t compare_at_minor; /* in the price's currency; 0: none */
 	int64_t weight_grams;
 	int64_t initial_quantity; /* -1: not given */
-	int64_t available;        /* as inventory last told; 0 until then */
+	int64_t available;	  /* as inventory last told; 0 until then */
 };
 
 struct catalog_image {
@@ -71,7 +71,7 @@ struct catalog_cursor {
 /* What GET /v1/products asks. */
 struct catalog_query {
 	const char *text, *category; /* NULL: any */
-	const char *status;          /* "active", … or "all" */
+	const char *status;	     /* "active", … or "all" */
 	enum catalog_sort sort;
 	struct catalog_cursor after;
 	int limit;
@@ -91,8 +91,8 @@ struct catalog_category {
 
 struct catalog_service {
 	struct sk_parts *parts;
-	const char *currency;    /* the shop's one currency */
-	atomic_bool cache_owed;  /* an invalidation did not get through: see cache.c */
+	const char *currency;	/* the shop's one currency */
+	atomic_bool cache_owed; /* an invalidation did not get through: see cache.c */
 };
 
 extern const struct sk_route CATALOG_ROUTES[];
@@ -159,8 +159,8 @@ bool catalog_utf8_valid(const char *text, size_t len);
 void catalog_product_decode(struct sk_fields *fields, struct sk_arena *arena, bool creating,
 			    struct catalog_product *product);
 /* Checks what only the whole product shows: its currency, SKUs (made where missing), options. */
-void catalog_product_complete(struct sk_fields *fields, struct sk_arena *arena, const char *currency,
-			      struct catalog_product *product);
+void catalog_product_complete(struct sk_fields *fields, struct sk_arena *arena,
+			      const char *currency, struct catalog_product *product);
 /* The arrays alone, as store.c selects them: {tags, images, variants}. */
 SK_MUST_CHECK enum sk_status catalog_parts_decode(struct sk_context *context, const char *json,
 						  struct catalog_product *product);
@@ -184,24 +184,29 @@ SK_MUST_CHECK enum sk_status catalog_store_lock(struct sk_tx *tx, const char *ke
 						struct catalog_product *product);
 /* Every product there is of these slugs, locked in the order of their ids. */
 SK_MUST_CHECK enum sk_status catalog_store_lock_slugs(struct sk_tx *tx, const char *const *slugs,
-						      size_t count, struct catalog_product **products,
+						      size_t count,
+						      struct catalog_product **products,
 						      int *found);
 /* Lets one import at a time go on. */
 SK_MUST_CHECK enum sk_status catalog_store_lock_imports(struct sk_tx *tx);
 
 /* A new product with version 1. SK_CONFLICT ("slug_taken", "sku_taken"). */
-SK_MUST_CHECK enum sk_status catalog_store_insert(struct sk_tx *tx, const struct catalog_product *product);
+SK_MUST_CHECK enum sk_status catalog_store_insert(struct sk_tx *tx,
+						  const struct catalog_product *product);
 /* All of a product that is locked, with product->version. SK_CONFLICT ("sku_taken"). */
-SK_MUST_CHECK enum sk_status catalog_store_update(struct sk_tx *tx, const struct catalog_product *product);
+SK_MUST_CHECK enum sk_status catalog_store_update(struct sk_tx *tx,
+						  const struct catalog_product *product);
 /* Leaves the tombstone with product->version, and gives its SKUs back. */
-SK_MUST_CHECK enum sk_status catalog_store_delete(struct sk_tx *tx, const struct catalog_product *product);
+SK_MUST_CHECK enum sk_status catalog_store_delete(struct sk_tx *tx,
+						  const struct catalog_product *product);
 
 struct catalog_owner {
 	const char *sku, *product_id;
 };
 /* Who has which of these SKUs, in the order of the SKUs. */
-SK_MUST_CHECK enum sk_status catalog_store_owners(struct sk_tx *tx, const char *const *skus, size_t count,
-						  struct catalog_owner **owners, int *found);
+SK_MUST_CHECK enum sk_status catalog_store_owners(struct sk_tx *tx, const char *const *skus,
+						  size_t count, struct catalog_owner **owners,
+						  int *found);
 
 struct catalog_level {
 	const char *sku;
@@ -209,8 +214,9 @@ struct catalog_level {
 };
 /* Notes the level where it is newer than what is known. *id and *slug are of the
  * product that shows it; NULL where there is none or nothing changed. */
-SK_MUST_CHECK enum sk_status catalog_store_level(struct sk_tx *tx, const struct catalog_level *level,
-						 const char **id, const char **slug);
+SK_MUST_CHECK enum sk_status catalog_store_level(struct sk_tx *tx,
+						 const struct catalog_level *level, const char **id,
+						 const char **slug);
 
 /* ---- cache.c: Valkey ---- */
 
@@ -222,7 +228,7 @@ struct catalog_answer {
 
 /* What is asked, and who can answer where the cache cannot. */
 struct catalog_question {
-	const char *key;            /* "product:<id>" */
+	const char *key;	    /* "product:<id>" */
 	const char *generation_key; /* names the generation that the entry must be of */
 	int ttl_s;
 	enum sk_status (*load)(struct catalog_service *service, struct sk_context *context,
@@ -249,7 +255,8 @@ void catalog_cache_forget(struct catalog_service *service, struct sk_context *co
 			  const struct catalog_forgetting *what);
 
 /* The sweep that makes good for invalidations that did not get through. */
-SK_MUST_CHECK enum sk_status catalog_cache_settle(struct sk_context *context, void *app, bool *again);
+SK_MUST_CHECK enum sk_status catalog_cache_settle(struct sk_context *context, void *app,
+						  bool *again);
 
 /* ---- invalidation.c: after the commit of tx ---- */
 
@@ -262,6 +269,7 @@ void catalog_forget_all(struct catalog_service *service, struct sk_tx *tx);
 /* ---- events.c ---- */
 
 /* Adds catalog.product.<id> with the whole product to the outbox. */
-SK_MUST_CHECK enum sk_status catalog_publish(struct sk_tx *tx, const struct catalog_product *product);
+SK_MUST_CHECK enum sk_status catalog_publish(struct sk_tx *tx,
+					     const struct catalog_product *product);
 
 #endif

@@ -23,7 +23,7 @@ static enum sk_status on_stock_level(struct sk_tx *tx, const struct sk_message *
 
 const struct sk_consumer CATALOG_CONSUMERS[] = {
 	{ "catalog-levels", "inventory", "inventory.level.*",
-	  (const struct sk_handler[]){
+	  (const struct sk_handler[]) {
 		  { &souk__inventory__v1__stock_level__descriptor, on_stock_level },
 		  { NULL, NULL },
 	  } },
@@ -89,7 +89,7 @@ enum sk_status catalog_publish(struct sk_tx *tx, const struct catalog_product *p
 	for (size_t i = 0; i < told.n_variants; i++)
 		told.variants[i] = told_variant(arena, &product->variants[i]);
 	return sk_outbox_add(
-		tx, &(struct sk_event){
+		tx, &(struct sk_event) {
 			    .subject = sk_arena_printf(arena, "catalog.product.%s", product->id),
 			    .body = &told.base,
 		    });

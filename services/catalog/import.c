@@ -59,8 +59,8 @@ static enum sk_status load_owners(struct batch *batch)
 		for (int v = 0; v < of->product.variants_count; v++) {
 			skus[count++] = of->product.variants[v].sku;
 			if (batch->import->lines[of->variant_lines[v]].sku_made)
-				skus[count++] =
-					second_choice(batch, &of->product, &of->product.variants[v]);
+				skus[count++] = second_choice(batch, &of->product,
+							      &of->product.variants[v]);
 		}
 	}
 	return catalog_store_owners(batch->tx, skus, count, &batch->owners, &batch->owners_count);
@@ -76,7 +76,8 @@ static const struct catalog_product *existing_of(const struct batch *batch, cons
 
 static int compare_owners(const void *a, const void *b)
 {
-	return strcmp(((const struct catalog_owner *)a)->sku, ((const struct catalog_owner *)b)->sku);
+	return strcmp(((const struct catalog_owner *)a)->sku,
+		      ((const struct catalog_owner *)b)->sku);
 }
 
 /* Whether the SKU is free for, or already of, the product (NULL: a new one). */
@@ -85,9 +86,9 @@ enum owned { FREE, OURS, TAKEN };
 static enum owned owner_of(const struct batch *batch, const char *sku,
 			   const struct catalog_product *existing)
 {
-	const struct catalog_owner *owner =
-		bsearch(&(struct catalog_owner){ .sku = sku }, batch->owners,
-			(size_t)batch->owners_count, sizeof(*batch->owners), compare_owners);
+	const struct catalog_owner *owner = bsearch(&(struct catalog_owner) { .sku = sku },
+						    batch->owners, (size_t)batch->owners_count,
+						    sizeof(*batch->owners), compare_owners);
 
 	if (!owner)
 		return FREE;
@@ -99,7 +100,8 @@ static enum owned owner_of(const struct batch *batch, const char *sku,
 /* Settles the SKU of a variant. One that we made may give way to the second choice;
  * where the product has that already, it stays: a SKU is stable. False where it is taken. */
 static bool settle_sku(const struct batch *batch, const struct catalog_product *product,
-		       const struct catalog_product *existing, struct catalog_variant *variant, bool made)
+		       const struct catalog_product *existing, struct catalog_variant *variant,
+		       bool made)
 {
 	const char *second = made ? second_choice(batch, product, variant) : NULL;
 
@@ -128,7 +130,8 @@ static void settle_skus(const struct batch *batch, struct catalog_import_product
 }
 
 /* Whether the variant's SKU or options are among the product's. */
-static bool has_variant(const struct catalog_product *product, const struct catalog_variant *variant)
+static bool has_variant(const struct catalog_product *product,
+			const struct catalog_variant *variant)
 {
 	for (int i = 0; i < product->variants_count; i++)
 		if (catalog_same_options(&product->variants[i], variant))
@@ -140,8 +143,8 @@ static bool has_variant(const struct catalog_product *product, const struct cata
 static void keep_others(struct sk_arena *arena, struct catalog_product *product,
 			const struct catalog_product *existing)
 {
-	struct catalog_variant *all =
-		sk_arena_array(arena, CATALOG_VARIANTS_MAX, sizeof(*product->variants));
+	struct catalog_variant *all = sk_arena_array(arena, CATALOG_VARIANTS_MAX,
+						     sizeof(*product->variants));
 
 	memcpy(all, product->variants, (size_t)product->variants_count * sizeof(*all));
 	product->variants = all;
@@ -222,7 +225,7 @@ enum sk_status catalog_import_apply(struct catalog_service *service, struct sk_t
 {
 	enum sk_status status = catalog_store_lock_imports(tx);
 
-	*report = (struct catalog_report){ 0 };
+	*report = (struct catalog_report) { 0 };
 	for (int at = 0; at < import->products_count && status == SK_OK; at += BATCH) {
 		int left = import->products_count - at;
 		struct batch batch = { .tx = tx,

@@ -22,25 +22,25 @@ static void after_commit(struct catalog_service *service, struct sk_tx *tx,
 {
 	struct pending_forgetting *pending = sk_arena_alloc(sk_tx_arena(tx), sizeof(*pending));
 
-	*pending = (struct pending_forgetting){ service, sk_tx_context(tx), what };
+	*pending = (struct pending_forgetting) { service, sk_tx_context(tx), what };
 	sk_tx_after_commit(tx, run, pending);
 }
 
 void catalog_forget_level(struct catalog_service *service, struct sk_tx *tx, const char *id,
 			  const char *slug)
 {
-	after_commit(service, tx, (struct catalog_forgetting){ .id = id, .slug = slug });
+	after_commit(service, tx, (struct catalog_forgetting) { .id = id, .slug = slug });
 }
 
 void catalog_forget_product(struct catalog_service *service, struct sk_tx *tx,
 			    const struct catalog_product *product)
 {
-	after_commit(service, tx, (struct catalog_forgetting){ .id = product->id,
-							       .slug = product->slug,
-							       .lists = true });
+	after_commit(service, tx,
+		     (struct catalog_forgetting) {
+			     .id = product->id, .slug = product->slug, .lists = true });
 }
 
 void catalog_forget_all(struct catalog_service *service, struct sk_tx *tx)
 {
-	after_commit(service, tx, (struct catalog_forgetting){ .id = NULL });
+	after_commit(service, tx, (struct catalog_forgetting) { .id = NULL });
 }

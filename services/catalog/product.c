@@ -26,19 +26,22 @@ static void take_status(struct sk_fields *fields, enum catalog_status *status)
 /* A slug is an address: it is chosen once. */
 static void take_slug(struct sk_fields *fields, struct catalog_product *product)
 {
-	const char *slug = sk_field_text(fields, "slug", 1, CATALOG_SLUG_MAX_BYTES, SK_FIELD_OPTIONAL);
+	const char *slug = sk_field_text(fields, "slug", 1, CATALOG_SLUG_MAX_BYTES,
+					 SK_FIELD_OPTIONAL);
 
 	if (!slug)
 		return;
 	if (!catalog_slug_valid(slug))
-		sk_field_reject(fields, "slug", "must be lower-case words joined by hyphens, and no id");
+		sk_field_reject(fields, "slug",
+				"must be lower-case words joined by hyphens, and no id");
 	else if (product->slug && strcmp(slug, product->slug) != 0)
 		sk_field_reject(fields, "slug", "cannot be changed");
 	else
 		product->slug = slug;
 }
 
-static void take_tags(struct sk_fields *fields, struct sk_arena *arena, struct catalog_product *product)
+static void take_tags(struct sk_fields *fields, struct sk_arena *arena,
+		      struct catalog_product *product)
 {
 	int count;
 
@@ -48,7 +51,8 @@ static void take_tags(struct sk_fields *fields, struct sk_arena *arena, struct c
 	product->tags = sk_arena_array(arena, (size_t)count + 1, sizeof(*product->tags));
 	product->tags_count = 0;
 	for (int i = 0; i < count; i++) {
-		const char *tag = sk_field_element_text(fields, "tags", i, 1, CATALOG_TITLE_MAX_BYTES);
+		const char *tag = sk_field_element_text(fields, "tags", i, 1,
+							CATALOG_TITLE_MAX_BYTES);
 
 		if (tag)
 			product->tags[product->tags_count++] = tag;
@@ -60,18 +64,18 @@ static void take_images(struct sk_fields *fields, struct sk_arena *arena,
 {
 	if (!sk_field_present(fields, "images"))
 		return;
-	product->images_count =
-		sk_field_array(fields, "images", 0, CATALOG_IMAGES_MAX, SK_FIELD_OPTIONAL);
-	product->images =
-		sk_arena_array(arena, (size_t)product->images_count + 1, sizeof(*product->images));
+	product->images_count = sk_field_array(fields, "images", 0, CATALOG_IMAGES_MAX,
+					       SK_FIELD_OPTIONAL);
+	product->images = sk_arena_array(arena, (size_t)product->images_count + 1,
+					 sizeof(*product->images));
 	for (int i = 0; i < product->images_count; i++) {
 		struct sk_fields image = sk_field_element(fields, "images", i);
-		const char *src =
-			sk_field_text(&image, "src", 1, CATALOG_URL_MAX_BYTES, SK_FIELD_REQUIRED);
+		const char *src = sk_field_text(&image, "src", 1, CATALOG_URL_MAX_BYTES,
+						SK_FIELD_REQUIRED);
 
 		if (src && !catalog_url_valid(src))
 			sk_field_reject(&image, "src", "must be an http or https address");
-		product->images[i] = (struct catalog_image){ .src = src ? src : "", .alt = "" };
+		product->images[i] = (struct catalog_image) { .src = src ? src : "", .alt = "" };
 		take_text(&image, "alt", CATALOG_ALT_MAX_BYTES, &product->images[i].alt);
 	}
 }
@@ -90,13 +94,14 @@ static void decode_options(struct sk_fields *variant_fields, struct catalog_vari
 			return;
 		}
 		if (option->string[0] == '\0' || strlen(option->string) > CATALOG_TITLE_MAX_BYTES) {
-			sk_field_reject(variant_fields, "options", "has a name not of 1 to 255 bytes");
+			sk_field_reject(variant_fields, "options",
+					"has a name not of 1 to 255 bytes");
 			return;
 		}
 		value = sk_field_text(&options, option->string, 1, CATALOG_TITLE_MAX_BYTES,
 				      SK_FIELD_REQUIRED);
 		variant->options[variant->options_count++] =
-			(struct catalog_option){ option->string, value ? value : "" };
+			(struct catalog_option) { option->string, value ? value : "" };
 	}
 }
 
@@ -105,7 +110,7 @@ static void decode_variant(struct sk_fields *fields, struct sk_arena *arena,
 {
 	struct sk_money compare_at;
 
-	*variant = (struct catalog_variant){ .barcode = "" };
+	*variant = (struct catalog_variant) { .barcode = "" };
 	variant->sku = sk_field_sku(fields, "sku", SK_FIELD_OPTIONAL);
 	decode_options(fields, variant);
 	variant->title = catalog_variant_title(arena, variant);
@@ -116,12 +121,13 @@ static void decode_variant(struct sk_fields *fields, struct sk_arena *arena,
 	if (sk_field_money(fields, "compare_at_price", SK_FIELD_OPTIONAL, &compare_at)) {
 		variant->compare_at_minor = compare_at.minor;
 		if (strcmp(compare_at.currency, variant->price.currency) != 0)
-			sk_field_reject(fields, "compare_at_price", "must be in the price's currency");
+			sk_field_reject(fields, "compare_at_price",
+					"must be in the price's currency");
 	}
 	variant->weight_grams = sk_field_int(fields, "weight_grams", 0, CATALOG_WEIGHT_MAX_GRAMS,
 					     SK_FIELD_OPTIONAL, 0);
-	variant->initial_quantity = sk_field_int(fields, "initial_quantity", 0, CATALOG_QUANTITY_MAX,
-						 SK_FIELD_OPTIONAL, -1);
+	variant->initial_quantity = sk_field_int(fields, "initial_quantity", 0,
+						 CATALOG_QUANTITY_MAX, SK_FIELD_OPTIONAL, -1);
 }
 
 /* A variant that the product had before keeps what the client did not say again. */
@@ -139,10 +145,10 @@ static void take_variants(struct sk_fields *fields, struct sk_arena *arena, bool
 
 	if (!required && !sk_field_present(fields, "variants"))
 		return;
-	product->variants_count =
-		sk_field_array(fields, "variants", 1, CATALOG_VARIANTS_MAX, SK_FIELD_REQUIRED);
-	product->variants =
-		sk_arena_array(arena, (size_t)product->variants_count + 1, sizeof(*product->variants));
+	product->variants_count = sk_field_array(fields, "variants", 1, CATALOG_VARIANTS_MAX,
+						 SK_FIELD_REQUIRED);
+	product->variants = sk_arena_array(arena, (size_t)product->variants_count + 1,
+					   sizeof(*product->variants));
 	for (int i = 0; i < product->variants_count; i++) {
 		struct sk_fields element = sk_field_element(fields, "variants", i);
 		struct catalog_variant *variant = &product->variants[i];
@@ -172,8 +178,8 @@ void catalog_product_decode(struct sk_fields *fields, struct sk_arena *arena, bo
 }
 
 /* A variant beside those before it, and in the shop's currency. */
-static void check_variant(struct sk_fields *fields, const struct catalog_product *product, int index,
-			  const char *currency)
+static void check_variant(struct sk_fields *fields, const struct catalog_product *product,
+			  int index, const char *currency)
 {
 	const struct catalog_variant *variant = &product->variants[index];
 	struct sk_fields element = sk_field_element(fields, "variants", index);
@@ -191,8 +197,8 @@ static void check_variant(struct sk_fields *fields, const struct catalog_product
 	}
 }
 
-void catalog_product_complete(struct sk_fields *fields, struct sk_arena *arena, const char *currency,
-			      struct catalog_product *product)
+void catalog_product_complete(struct sk_fields *fields, struct sk_arena *arena,
+			      const char *currency, struct catalog_product *product)
 {
 	if (!product->slug)
 		product->slug = catalog_slug_make(arena, product->title ? product->title : "");
@@ -200,8 +206,8 @@ void catalog_product_complete(struct sk_fields *fields, struct sk_arena *arena, 
 		return; /* as they are stored */
 	for (int i = 0; i < product->variants_count; i++) {
 		if (!product->variants[i].sku)
-			product->variants[i].sku =
-				catalog_sku_make(arena, product->slug, &product->variants[i], false);
+			product->variants[i].sku = catalog_sku_make(arena, product->slug,
+								    &product->variants[i], false);
 		check_variant(fields, product, i, currency);
 	}
 }
@@ -227,18 +233,19 @@ enum sk_status catalog_parts_decode(struct sk_context *context, const char *json
 		struct sk_fields element = sk_field_element(&fields, "variants", i);
 
 		decode_variant(&element, context->arena, &product->variants[i]);
-		product->variants[i].available =
-			sk_field_int(&element, "available", 0, SK_MONEY_MAX_MINOR, SK_FIELD_REQUIRED, 0);
+		product->variants[i].available = sk_field_int(
+			&element, "available", 0, SK_MONEY_MAX_MINOR, SK_FIELD_REQUIRED, 0);
 	}
 	if (errors.count > 0)
-		return sk_fail(context, SK_INTERNAL, "stored_product", "product %s: %s %s", product->id,
-			       errors.list[0].pointer, errors.list[0].detail);
+		return sk_fail(context, SK_INTERNAL, "stored_product", "product %s: %s %s",
+			       product->id, errors.list[0].pointer, errors.list[0].detail);
 	return SK_OK;
 }
 
 /* ---- encoding ---- */
 
-static void write_options(struct sk_json *json, const char *key, const struct catalog_variant *variant)
+static void write_options(struct sk_json *json, const char *key,
+			  const struct catalog_variant *variant)
 {
 	sk_json_begin_object(json, key);
 	for (int i = 0; i < variant->options_count; i++)
@@ -280,7 +287,8 @@ static void write_images(struct sk_json *json, const struct catalog_product *pro
 	for (int i = 0; i < product->images_count; i++) {
 		sk_json_begin_object(json, NULL);
 		sk_json_text(json, "src", product->images[i].src);
-		sk_json_text(json, "alt", product->images[i].alt[0] ? product->images[i].alt : NULL);
+		sk_json_text(json, "alt",
+			     product->images[i].alt[0] ? product->images[i].alt : NULL);
 		sk_json_end_object(json);
 	}
 	sk_json_end_array(json);

@@ -9,25 +9,59 @@
 #define POSITION_LAST INT64_MAX
 
 enum column {
-	HANDLE, TITLE, BODY, VENDOR, TYPE, TAGS, PUBLISHED, STATUS,
-	OPTION1_NAME, OPTION1_VALUE, OPTION2_NAME, OPTION2_VALUE, OPTION3_NAME, OPTION3_VALUE,
-	SKU, GRAMS, QUANTITY, PRICE, COMPARE_AT, BARCODE,
-	IMAGE_SRC, IMAGE_POSITION, IMAGE_ALT, VARIANT_IMAGE,
+	HANDLE,
+	TITLE,
+	BODY,
+	VENDOR,
+	TYPE,
+	TAGS,
+	PUBLISHED,
+	STATUS,
+	OPTION1_NAME,
+	OPTION1_VALUE,
+	OPTION2_NAME,
+	OPTION2_VALUE,
+	OPTION3_NAME,
+	OPTION3_VALUE,
+	SKU,
+	GRAMS,
+	QUANTITY,
+	PRICE,
+	COMPARE_AT,
+	BARCODE,
+	IMAGE_SRC,
+	IMAGE_POSITION,
+	IMAGE_ALT,
+	VARIANT_IMAGE,
 	COLUMNS,
 };
 
 _Static_assert(COLUMNS == CATALOG_ROW_COLUMNS, "row.h counts the columns");
 
 static const char *const COLUMN_NAMES[COLUMNS] = {
-	[HANDLE] = "Handle", [TITLE] = "Title", [BODY] = "Body (HTML)", [VENDOR] = "Vendor",
-	[TYPE] = "Type", [TAGS] = "Tags", [PUBLISHED] = "Published", [STATUS] = "Status",
-	[OPTION1_NAME] = "Option1 Name", [OPTION1_VALUE] = "Option1 Value",
-	[OPTION2_NAME] = "Option2 Name", [OPTION2_VALUE] = "Option2 Value",
-	[OPTION3_NAME] = "Option3 Name", [OPTION3_VALUE] = "Option3 Value",
-	[SKU] = "Variant SKU", [GRAMS] = "Variant Grams", [QUANTITY] = "Variant Inventory Qty",
-	[PRICE] = "Variant Price", [COMPARE_AT] = "Variant Compare At Price",
-	[BARCODE] = "Variant Barcode", [IMAGE_SRC] = "Image Src",
-	[IMAGE_POSITION] = "Image Position", [IMAGE_ALT] = "Image Alt Text",
+	[HANDLE] = "Handle",
+	[TITLE] = "Title",
+	[BODY] = "Body (HTML)",
+	[VENDOR] = "Vendor",
+	[TYPE] = "Type",
+	[TAGS] = "Tags",
+	[PUBLISHED] = "Published",
+	[STATUS] = "Status",
+	[OPTION1_NAME] = "Option1 Name",
+	[OPTION1_VALUE] = "Option1 Value",
+	[OPTION2_NAME] = "Option2 Name",
+	[OPTION2_VALUE] = "Option2 Value",
+	[OPTION3_NAME] = "Option3 Name",
+	[OPTION3_VALUE] = "Option3 Value",
+	[SKU] = "Variant SKU",
+	[GRAMS] = "Variant Grams",
+	[QUANTITY] = "Variant Inventory Qty",
+	[PRICE] = "Variant Price",
+	[COMPARE_AT] = "Variant Compare At Price",
+	[BARCODE] = "Variant Barcode",
+	[IMAGE_SRC] = "Image Src",
+	[IMAGE_POSITION] = "Image Position",
+	[IMAGE_ALT] = "Image Alt Text",
 	[VARIANT_IMAGE] = "Variant Image",
 };
 
@@ -65,8 +99,9 @@ const char *catalog_row_handle(const struct catalog_row *row)
 
 bool catalog_row_is_variant(const struct catalog_row *row)
 {
-	static const enum column TELLING[] = { OPTION1_VALUE, OPTION2_VALUE, OPTION3_VALUE, SKU, GRAMS,
-					       QUANTITY, PRICE, COMPARE_AT, BARCODE };
+	static const enum column TELLING[] = { OPTION1_VALUE, OPTION2_VALUE, OPTION3_VALUE,
+					       SKU,	      GRAMS,	     QUANTITY,
+					       PRICE,	      COMPARE_AT,    BARCODE };
 
 	for (size_t i = 0; i < sizeof(TELLING) / sizeof(*TELLING); i++)
 		if (filled(row, TELLING[i]))
@@ -122,7 +157,8 @@ const char *catalog_row_take(struct catalog_row *row, const struct sk_csv_record
 }
 
 /* The first of the columns that is too long for its place, or spans lines. */
-static const char *check_texts(const struct catalog_row *row, const enum column *columns, size_t count)
+static const char *check_texts(const struct catalog_row *row, const enum column *columns,
+			       size_t count)
 {
 	for (size_t i = 0; i < count; i++) {
 		const char *value = row->values[columns[i]];
@@ -168,7 +204,7 @@ static void read_options(const struct catalog_row *row, const char *const *names
 
 		if (value[0])
 			variant->options[variant->options_count++] =
-				(struct catalog_option){ names[i], value };
+				(struct catalog_option) { names[i], value };
 	}
 }
 
@@ -196,7 +232,7 @@ const char *catalog_row_variant(const struct catalog_row *row,
 	static const enum column TEXTS[] = { OPTION1_VALUE, OPTION2_VALUE, OPTION3_VALUE, BARCODE };
 	const char *wrong = check_texts(row, TEXTS, sizeof(TEXTS) / sizeof(*TEXTS));
 
-	*variant = (struct catalog_variant){ .barcode = row->values[BARCODE] };
+	*variant = (struct catalog_variant) { .barcode = row->values[BARCODE] };
 	if (!wrong)
 		wrong = read_money(row, variant);
 	if (wrong)
@@ -238,13 +274,15 @@ const char *catalog_row_images(const struct catalog_row *row,
 	if (!read_number(row->values[IMAGE_POSITION], CATALOG_QUANTITY_MAX, &position))
 		return "Image Position is no number";
 	if (filled(row, IMAGE_SRC))
-		images[(*count)++] = (struct catalog_row_image){
+		images[(*count)++] = (struct catalog_row_image) {
 			{ row->values[IMAGE_SRC], row->values[IMAGE_ALT] },
-			position > 0 ? position : CATALOG_QUANTITY_MAX, /* behind those with a place */
+			position > 0 ? position
+				     : CATALOG_QUANTITY_MAX, /* behind those with a place */
 		};
 	if (filled(row, VARIANT_IMAGE))
-		images[(*count)++] = (struct catalog_row_image){
-			{ row->values[VARIANT_IMAGE], "" }, POSITION_LAST,
+		images[(*count)++] = (struct catalog_row_image) {
+			{ row->values[VARIANT_IMAGE], "" },
+			POSITION_LAST,
 		};
 	return NULL;
 }
@@ -267,8 +305,8 @@ static enum catalog_status read_status(const struct catalog_row *row)
 const char *catalog_row_product(const struct catalog_row *row, struct catalog_product *product,
 				const char *option_names[CATALOG_OPTIONS_MAX])
 {
-	static const enum column TEXTS[] = { TITLE, VENDOR, TYPE, OPTION1_NAME, OPTION2_NAME,
-					     OPTION3_NAME };
+	static const enum column TEXTS[] = { TITLE,	   VENDOR,	 TYPE,
+					     OPTION1_NAME, OPTION2_NAME, OPTION3_NAME };
 
 	for (int i = 0; i < CATALOG_OPTIONS_MAX; i++) {
 		const char *name = row->values[OPTION1_NAME + 2 * i];
@@ -281,8 +319,8 @@ const char *catalog_row_product(const struct catalog_row *row, struct catalog_pr
 	product->vendor = row->values[VENDOR];
 	product->category = row->values[TYPE];
 	product->status = read_status(row);
-	product->tags_count =
-		catalog_tags_split(row->context->arena, row->values[TAGS], &product->tags);
+	product->tags_count = catalog_tags_split(row->context->arena, row->values[TAGS],
+						 &product->tags);
 	if (!filled(row, TITLE))
 		return "Title is missing on the product's first line";
 	return check_texts(row, TEXTS, sizeof(TEXTS) / sizeof(*TEXTS));

@@ -9,14 +9,14 @@
 #include "catalog.h"
 #include "sk_csv.h"
 
-#define CATALOG_ROW_COLUMNS 24
+#define CATALOG_ROW_COLUMNS    24
 #define CATALOG_ROW_IMAGES_MAX 2 /* Image Src and Variant Image */
 
 struct catalog_row {
 	struct sk_context *context;
 	const char *currency;
-	int header_count;                     /* columns; 0: the header has not come yet */
-	int column_at[CATALOG_ROW_COLUMNS];   /* -1: the file has no such column */
+	int header_count;			 /* columns; 0: the header has not come yet */
+	int column_at[CATALOG_ROW_COLUMNS];	 /* -1: the file has no such column */
 	const char *values[CATALOG_ROW_COLUMNS]; /* of the line at hand; "" where empty */
 };
 

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define HASH_CHARS 8   /* of a SHA-256, where a name had to be cut: 4 billion names */
+#define HASH_CHARS   8 /* of a SHA-256, where a name had to be cut: 4 billion names */
 #define DIGEST_CHARS 20
 
 static const char *const STATUS_NAMES[] = {
@@ -94,14 +94,15 @@ static bool put_words(struct sk_buf *out, const char *text, int (*fold)(int c))
 }
 
 /* words, cut so that "-<hash of text>" fits into max bytes behind them. */
-static const char *with_hash(struct sk_arena *arena, const char *words, const char *text, size_t max)
+static const char *with_hash(struct sk_arena *arena, const char *words, const char *text,
+			     size_t max)
 {
 	size_t len = strnlen(words, max - HASH_CHARS - 1);
 
 	while (len > 0 && words[len - 1] == '-')
 		len--;
-	return sk_arena_printf(arena, "%.*s%s%.*s", (int)len, words, len > 0 ? "-" : "p-", HASH_CHARS,
-			       sk_token_hash(arena, text));
+	return sk_arena_printf(arena, "%.*s%s%.*s", (int)len, words, len > 0 ? "-" : "p-",
+			       HASH_CHARS, sk_token_hash(arena, text));
 }
 
 const char *catalog_slug_make(struct sk_arena *arena, const char *text)
@@ -205,7 +206,8 @@ int catalog_tags_split(struct sk_arena *arena, const char *text, const char ***t
 const char *catalog_cursor_encode(struct sk_arena *arena, enum catalog_sort sort,
 				  const struct catalog_cursor *cursor)
 {
-	return sk_arena_printf(arena, "%s\n%s\n%s", catalog_sort_name(sort), cursor->id, cursor->key);
+	return sk_arena_printf(arena, "%s\n%s\n%s", catalog_sort_name(sort), cursor->id,
+			       cursor->key);
 }
 
 static bool is_number(const char *text)
@@ -231,7 +233,7 @@ bool catalog_cursor_decode(struct sk_arena *arena, enum catalog_sort sort, const
 		return false;
 	if ((sort == CATALOG_CHEAPEST || sort == CATALOG_DEAREST) && !is_number(key))
 		return false;
-	*cursor = (struct catalog_cursor){ .key = key, .id = id };
+	*cursor = (struct catalog_cursor) { .key = key, .id = id };
 	return true;
 }
 
@@ -342,8 +344,8 @@ bool catalog_url_valid(const char *url)
 static size_t sequence_len(const unsigned char *text, size_t len)
 {
 	static const struct {
-		unsigned char first, last;   /* of the leading byte */
-		unsigned char low, high;     /* of the second: no overlong forms, no surrogates */
+		unsigned char first, last; /* of the leading byte */
+		unsigned char low, high;   /* of the second: no overlong forms, no surrogates */
 		unsigned char len;
 	} FORMS[] = {
 		{ 0xC2, 0xDF, 0x80, 0xBF, 2 }, { 0xE0, 0xE0, 0xA0, 0xBF, 3 },

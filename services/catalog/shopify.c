@@ -18,7 +18,7 @@ struct reader {
 	struct catalog_row row;
 	struct catalog_import *import;
 	void *slugs, *skus; /* trees: slug → index of product, SKU → index of line */
-	bool lost_line;     /* a rejected line does not say which product it is of */
+	bool lost_line;	    /* a rejected line does not say which product it is of */
 };
 
 static int compare_names(const void *a, const void *b)
@@ -50,7 +50,7 @@ static int find_or_add(struct reader *reader, void **tree, const char *name, int
 	struct named_index *node = sk_arena_alloc(arena_of(reader), sizeof(*node));
 	struct named_index **found;
 
-	*node = (struct named_index){ name, index };
+	*node = (struct named_index) { name, index };
 	found = tsearch(node, tree, compare_names);
 	if (!found)
 		abort(); /* not even a few bytes: as sk_arena_alloc */
@@ -91,7 +91,8 @@ static const char *add_variant(struct reader *reader, struct catalog_import_prod
 		int first = find_or_add(reader, &reader->skus, variant->sku, line);
 
 		if (first != line)
-			return sk_arena_printf(arena, "the same SKU is on line %d", lines[first].line);
+			return sk_arena_printf(arena, "the same SKU is on line %d",
+					       lines[first].line);
 	}
 	product->variants = grown(arena, product->variants, n, sizeof(*product->variants));
 	to->variant_lines = grown(arena, to->variant_lines, n, sizeof(*to->variant_lines));
@@ -134,7 +135,7 @@ static struct catalog_import_line *add_line(struct reader *reader,
 	import->lines = grown(arena_of(reader), import->lines, import->lines_count,
 			      sizeof(*import->lines));
 	line = &import->lines[import->lines_count++];
-	*line = (struct catalog_import_line){ .line = record->line, .handle = "", .next = -1 };
+	*line = (struct catalog_import_line) { .line = record->line, .handle = "", .next = -1 };
 	return line;
 }
 
@@ -225,8 +226,8 @@ static void make_skus(struct reader *reader, struct catalog_import_product *of)
 
 		line->sku_made = variant->sku == NULL;
 		for (int choice = 1; choice <= 2 && !variant->sku; choice++) {
-			const char *sku = catalog_sku_make(arena_of(reader), of->product.slug, variant,
-							   choice == 2);
+			const char *sku = catalog_sku_make(arena_of(reader), of->product.slug,
+							   variant, choice == 2);
 
 			if (find_or_add(reader, &reader->skus, sku, at) == at)
 				variant->sku = sku;
@@ -275,8 +276,8 @@ enum sk_status catalog_shopify_read(struct sk_context *context, const char *text
 	struct reader *reader = sk_arena_alloc(context->arena, sizeof(*reader));
 	enum sk_status status;
 
-	*import = (struct catalog_import){ .lines = NULL };
-	reader->row = (struct catalog_row){ .context = context, .currency = currency };
+	*import = (struct catalog_import) { .lines = NULL };
+	reader->row = (struct catalog_row) { .context = context, .currency = currency };
 	reader->import = import;
 	sk_arena_defer(context->arena, free_trees, reader);
 	status = sk_csv_feed(sk_csv_open(context->arena, on_record, reader), text, len, true);

@@ -21,21 +21,21 @@
 #define CATALOG_REPORT_LINES_MAX 10000
 
 struct catalog_import_line {
-	int line;             /* in the file, from 1 */
+	int line;	      /* in the file, from 1 */
 	const char *handle;   /* "" where it could not be read */
 	const char *sku;      /* NULL where the line is no variant */
-	bool sku_made;        /* the file has none */
+	bool sku_made;	      /* the file has none */
 	const char *rejected; /* NULL, or why */
-	int next;             /* the next line of the same product, -1: none */
+	int next;	      /* the next line of the same product, -1: none */
 };
 
 /* The arrays of the product's variants and images each have a parallel one here. */
 struct catalog_import_product {
 	struct catalog_product product; /* without id and version */
-	const char *rejected;           /* the whole product, or NULL */
-	int first_line, last_line;      /* indexes of lines; chained by next */
+	const char *rejected;		/* the whole product, or NULL */
+	int first_line, last_line;	/* indexes of lines; chained by next */
 	const char *option_names[CATALOG_OPTIONS_MAX];
-	int *variant_lines;             /* index of the line of each variant */
+	int *variant_lines; /* index of the line of each variant */
 	int64_t *image_positions;
 	bool keeps_others;
 };
@@ -64,7 +64,7 @@ void catalog_import_settle(struct catalog_import *import, struct catalog_import_
 
 struct catalog_report {
 	int created, updated, unchanged; /* products */
-	int variants, errors;            /* lines */
+	int variants, errors;		 /* lines */
 };
 
 /* Writes the products of the file, publishes those that changed, and notes in the lines

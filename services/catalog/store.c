@@ -10,55 +10,51 @@
 #include <string.h>
 
 /* Columns of read_product, from the table p. */
-#define PRODUCT_COLUMNS                                                                          \
-	"p.id, p.slug, p.title, p.description_html, p.vendor, p.category, p.status, p.version,"   \
-	" p.created_at, p.updated_at,"                                                            \
-	" json_build_object("                                                                     \
-	"  'tags', p.tags,"                                                                       \
-	"  'images', (SELECT coalesce(json_agg(json_build_object('src', i.src, 'alt', i.alt)"     \
-	"                                      ORDER BY i.position), '[]')"                       \
-	"             FROM image i WHERE i.product_id = p.id),"                                   \
-	"  'variants', (SELECT coalesce(json_agg(json_build_object("                              \
-	"                 'sku', v.sku, 'title', v.title, 'options', v.options,"                  \
-	"                 'price', json_build_object('amount', v.price_minor,"                    \
-	"                                            'currency', v.currency),"                    \
-	"                 'compare_at_price', CASE WHEN v.compare_at_minor IS NOT NULL THEN"      \
-	"                     json_build_object('amount', v.compare_at_minor,"                    \
-	"                                       'currency', v.currency) END,"                     \
-	"                 'barcode', v.barcode, 'weight_grams', v.weight_grams,"                  \
-	"                 'initial_quantity', v.initial_quantity,"                                \
-	"                 'available', greatest(coalesce(l.available, 0), 0))"                    \
-	"               ORDER BY v.position), '[]')"                                              \
-	"               FROM variant v LEFT JOIN level l USING (sku)"                             \
+#define PRODUCT_COLUMNS                                                                            \
+	"p.id, p.slug, p.title, p.description_html, p.vendor, p.category, p.status, p.version,"    \
+	" p.created_at, p.updated_at,"                                                             \
+	" json_build_object("                                                                      \
+	"  'tags', p.tags,"                                                                        \
+	"  'images', (SELECT coalesce(json_agg(json_build_object('src', i.src, 'alt', i.alt)"      \
+	"                                      ORDER BY i.position), '[]')"                        \
+	"             FROM image i WHERE i.product_id = p.id),"                                    \
+	"  'variants', (SELECT coalesce(json_agg(json_build_object("                               \
+	"                 'sku', v.sku, 'title', v.title, 'options', v.options,"                   \
+	"                 'price', json_build_object('amount', v.price_minor,"                     \
+	"                                            'currency', v.currency),"                     \
+	"                 'compare_at_price', CASE WHEN v.compare_at_minor IS NOT NULL THEN"       \
+	"                     json_build_object('amount', v.compare_at_minor,"                     \
+	"                                       'currency', v.currency) END,"                      \
+	"                 'barcode', v.barcode, 'weight_grams', v.weight_grams,"                   \
+	"                 'initial_quantity', v.initial_quantity,"                                 \
+	"                 'available', greatest(coalesce(l.available, 0), 0))"                     \
+	"               ORDER BY v.position), '[]')"                                               \
+	"               FROM variant v LEFT JOIN level l USING (sku)"                              \
 	"               WHERE v.product_id = p.id)) AS parts"
 
 #define COLUMN_PARTS 10
-#define COLUMN_KEY 11 /* of lists: the place in the order */
+#define COLUMN_KEY   11 /* of lists: the place in the order */
 
 static const struct sk_sql SQL_FIND_ID = {
 	"product_find_id",
-	"SELECT " PRODUCT_COLUMNS
-	" FROM product p WHERE p.id = $1::uuid AND p.status <> 'deleted'"
+	"SELECT " PRODUCT_COLUMNS " FROM product p WHERE p.id = $1::uuid AND p.status <> 'deleted'"
 };
 
 static const struct sk_sql SQL_FIND_SLUG = {
-	"product_find_slug",
-	"SELECT " PRODUCT_COLUMNS
-	" FROM product p WHERE p.slug = $1::text AND p.status <> 'deleted'"
+	"product_find_slug", "SELECT " PRODUCT_COLUMNS
+			     " FROM product p WHERE p.slug = $1::text AND p.status <> 'deleted'"
 };
 
 static const struct sk_sql SQL_LOCK_ID = {
 	"product_lock_id",
-	"SELECT " PRODUCT_COLUMNS
-	" FROM product p WHERE p.id = $1::uuid AND p.status <> 'deleted'"
+	"SELECT " PRODUCT_COLUMNS " FROM product p WHERE p.id = $1::uuid AND p.status <> 'deleted'"
 	" FOR UPDATE OF p"
 };
 
 static const struct sk_sql SQL_LOCK_SLUG = {
-	"product_lock_slug",
-	"SELECT " PRODUCT_COLUMNS
-	" FROM product p WHERE p.slug = $1::text AND p.status <> 'deleted'"
-	" FOR UPDATE OF p"
+	"product_lock_slug", "SELECT " PRODUCT_COLUMNS
+			     " FROM product p WHERE p.slug = $1::text AND p.status <> 'deleted'"
+			     " FOR UPDATE OF p"
 };
 
 static const struct sk_sql SQL_LOCK_SLUGS = {
@@ -70,43 +66,42 @@ static const struct sk_sql SQL_LOCK_SLUGS = {
 };
 
 /* $1 status or 'all', $2 category, $3 words, $4 and $5 the cursor's key and id, $6 limit */
-#define LIST_FROM                                                                        \
-	" FROM product p"                                                                 \
-	" WHERE CASE WHEN $1::text = 'all' THEN p.status <> 'deleted' ELSE p.status = $1 END" \
-	" AND ($2::text IS NULL OR p.category = $2 OR starts_with(p.category, $2 || ' > '))"  \
+#define LIST_FROM                                                                                  \
+	" FROM product p"                                                                          \
+	" WHERE CASE WHEN $1::text = 'all' THEN p.status <> 'deleted' ELSE p.status = $1 END"      \
+	" AND ($2::text IS NULL OR p.category = $2 OR starts_with(p.category, $2 || ' > '))"       \
 	" AND ($3::text IS NULL OR p.search @@ websearch_to_tsquery('english', $3))"
 
 #define TITLE_KEY "left(lower(p.title), 80) COLLATE \"C\""
 
 static const struct sk_sql SQL_LIST[] = {
-	[CATALOG_NEWEST] = { "product_list_newest",
-		"SELECT " PRODUCT_COLUMNS ", ''" LIST_FROM
-		" AND ($4::text IS NULL OR p.id < $5::uuid)"
-		" ORDER BY p.id DESC LIMIT $6::bigint" },
+	[CATALOG_NEWEST] = { "product_list_newest", "SELECT " PRODUCT_COLUMNS ", ''" LIST_FROM
+						    " AND ($4::text IS NULL OR p.id < $5::uuid)"
+						    " ORDER BY p.id DESC LIMIT $6::bigint" },
 	[CATALOG_BY_TITLE] = { "product_list_title",
-		"SELECT " PRODUCT_COLUMNS ", left(lower(p.title), 80)" LIST_FROM
-		" AND ($4::text IS NULL OR (" TITLE_KEY ", p.id) > ($4, $5::uuid))"
-		" ORDER BY " TITLE_KEY ", p.id LIMIT $6::bigint" },
+			       "SELECT " PRODUCT_COLUMNS ", left(lower(p.title), 80)" LIST_FROM
+			       " AND ($4::text IS NULL OR (" TITLE_KEY ", p.id) > ($4, $5::uuid))"
+			       " ORDER BY " TITLE_KEY ", p.id LIMIT $6::bigint" },
 	[CATALOG_CHEAPEST] = { "product_list_cheapest",
-		"SELECT " PRODUCT_COLUMNS ", p.price_minor" LIST_FROM
-		" AND ($4::text IS NULL OR (p.price_minor, p.id) > ($4::text::bigint, $5::uuid))"
-		" ORDER BY p.price_minor, p.id LIMIT $6::bigint" },
+			       "SELECT " PRODUCT_COLUMNS ", p.price_minor" LIST_FROM
+			       " AND ($4::text IS NULL OR (p.price_minor, p.id) > "
+			       "($4::text::bigint, $5::uuid))"
+			       " ORDER BY p.price_minor, p.id LIMIT $6::bigint" },
 	[CATALOG_DEAREST] = { "product_list_dearest",
-		"SELECT " PRODUCT_COLUMNS ", p.price_minor" LIST_FROM
-		" AND ($4::text IS NULL OR (p.price_minor, p.id) < ($4::text::bigint, $5::uuid))"
-		" ORDER BY p.price_minor DESC, p.id DESC LIMIT $6::bigint" },
+			      "SELECT " PRODUCT_COLUMNS ", p.price_minor" LIST_FROM
+			      " AND ($4::text IS NULL OR (p.price_minor, p.id) < "
+			      "($4::text::bigint, $5::uuid))"
+			      " ORDER BY p.price_minor DESC, p.id DESC LIMIT $6::bigint" },
 };
 
 static const struct sk_sql SQL_CATEGORIES = {
-	"category_list",
-	"SELECT category, count(*) FROM product"
-	" WHERE status = 'active' AND category <> ''"
-	" GROUP BY category ORDER BY lower(category) COLLATE \"C\", category"
+	"category_list", "SELECT category, count(*) FROM product"
+			 " WHERE status = 'active' AND category <> ''"
+			 " GROUP BY category ORDER BY lower(category) COLLATE \"C\", category"
 };
 
 static const struct sk_sql SQL_LOCK_IMPORTS = {
-	"import_lock",
-	"SELECT pg_advisory_xact_lock(hashtext('souk catalog import'))"
+	"import_lock", "SELECT pg_advisory_xact_lock(hashtext('souk catalog import'))"
 };
 
 static const struct sk_sql SQL_INSERT = {
@@ -156,10 +151,8 @@ static const struct sk_sql SQL_VARIANTS_PUT = {
 	"  WHERE variant.product_id = excluded.product_id"
 };
 
-static const struct sk_sql SQL_IMAGES_REMOVE = {
-	"image_remove",
-	"DELETE FROM image WHERE product_id = $1::uuid"
-};
+static const struct sk_sql SQL_IMAGES_REMOVE = { "image_remove",
+						 "DELETE FROM image WHERE product_id = $1::uuid" };
 
 static const struct sk_sql SQL_IMAGES_PUT = {
 	"image_put",
@@ -169,19 +162,20 @@ static const struct sk_sql SQL_IMAGES_PUT = {
 };
 
 static const struct sk_sql SQL_OWNERS = {
-	"variant_owners",
-	"SELECT sku, product_id FROM variant WHERE sku = ANY($1::text[])"
-	" ORDER BY sku COLLATE \"C\""
+	"variant_owners", "SELECT sku, product_id FROM variant WHERE sku = ANY($1::text[])"
+			  " ORDER BY sku COLLATE \"C\""
 };
 
 static const struct sk_sql SQL_LEVEL_PUT = {
 	"level_put",
 	"WITH changed AS ("
 	" INSERT INTO level (sku, available, version) VALUES ($1::text, $2::bigint, $3::bigint)"
-	" ON CONFLICT (sku) DO UPDATE SET available = excluded.available, version = excluded.version"
+	" ON CONFLICT (sku) DO UPDATE SET available = excluded.available, version = "
+	"excluded.version"
 	"  WHERE level.version < excluded.version"
 	" RETURNING sku)"
-	" SELECT p.id, p.slug FROM changed JOIN variant USING (sku) JOIN product p ON p.id = product_id"
+	" SELECT p.id, p.slug FROM changed JOIN variant USING (sku) JOIN product p ON p.id = "
+	"product_id"
 };
 
 /* ---- reading ---- */
@@ -191,7 +185,7 @@ static enum sk_status read_product(struct sk_context *context, const struct sk_r
 {
 	const char *status = sk_row_text(rows, row, 6);
 
-	*product = (struct catalog_product){
+	*product = (struct catalog_product) {
 		.id = sk_row_text(rows, row, 0),
 		.slug = sk_row_text(rows, row, 1),
 		.title = sk_row_text(rows, row, 2),
@@ -212,7 +206,8 @@ static enum sk_status read_one(struct sk_context *context, const struct sk_rows 
 			       struct catalog_product *product)
 {
 	if (rows->count == 0)
-		return sk_fail(context, SK_NOT_FOUND, "product_not_found", "there is no such product");
+		return sk_fail(context, SK_NOT_FOUND, "product_not_found",
+			       "there is no such product");
 	return read_product(context, rows, 0, product);
 }
 
@@ -231,7 +226,8 @@ enum sk_status catalog_store_find(struct sk_pg *pg, struct sk_context *context, 
 				  struct catalog_product *product)
 {
 	struct sk_rows rows;
-	enum sk_status status = sk_pg_run(pg, context, sk_id_valid(key) ? &SQL_FIND_ID : &SQL_FIND_SLUG,
+	enum sk_status status = sk_pg_run(pg, context,
+					  sk_id_valid(key) ? &SQL_FIND_ID : &SQL_FIND_SLUG,
 					  SK_PARAMS(sk_text(key)), &rows);
 
 	return status == SK_OK ? read_one(context, &rows, product) : status;
@@ -241,12 +237,12 @@ enum sk_status catalog_store_list(struct sk_pg *pg, struct sk_context *context,
 				  const struct catalog_query *query, struct catalog_page *page)
 {
 	struct sk_rows rows;
-	enum sk_status status =
-		sk_pg_run(pg, context, &SQL_LIST[query->sort],
-			  SK_PARAMS(sk_text(query->status), sk_text(query->category),
-				    sk_text(query->text), sk_text(query->after.key),
-				    sk_text(query->after.id), sk_int(query->limit + 1)),
-			  &rows);
+	enum sk_status status = sk_pg_run(
+		pg, context, &SQL_LIST[query->sort],
+		SK_PARAMS(sk_text(query->status), sk_text(query->category), sk_text(query->text),
+			  sk_text(query->after.key), sk_text(query->after.id),
+			  sk_int(query->limit + 1)),
+		&rows);
 
 	if (status != SK_OK)
 		return status;
@@ -269,12 +265,13 @@ enum sk_status catalog_store_categories(struct sk_pg *pg, struct sk_context *con
 	*count = rows.count;
 	*list = sk_arena_array(context->arena, (size_t)rows.count + 1, sizeof(**list));
 	for (int i = 0; i < rows.count; i++)
-		(*list)[i] = (struct catalog_category){ sk_row_text(&rows, i, 0),
-							sk_row_int(&rows, i, 1) };
+		(*list)[i] = (struct catalog_category) { sk_row_text(&rows, i, 0),
+							 sk_row_int(&rows, i, 1) };
 	return SK_OK;
 }
 
-enum sk_status catalog_store_lock(struct sk_tx *tx, const char *key, struct catalog_product *product)
+enum sk_status catalog_store_lock(struct sk_tx *tx, const char *key,
+				  struct catalog_product *product)
 {
 	struct sk_rows rows;
 	enum sk_status status = sk_tx_run(tx, sk_id_valid(key) ? &SQL_LOCK_ID : &SQL_LOCK_SLUG,
@@ -287,8 +284,9 @@ enum sk_status catalog_store_lock_slugs(struct sk_tx *tx, const char *const *slu
 					struct catalog_product **products, int *found)
 {
 	struct sk_rows rows;
-	enum sk_status status = sk_tx_run(
-		tx, &SQL_LOCK_SLUGS, SK_PARAMS(sk_text_array(sk_tx_arena(tx), slugs, count)), &rows);
+	enum sk_status status = sk_tx_run(tx, &SQL_LOCK_SLUGS,
+					  SK_PARAMS(sk_text_array(sk_tx_arena(tx), slugs, count)),
+					  &rows);
 
 	if (status != SK_OK)
 		return status;
@@ -306,16 +304,16 @@ enum sk_status catalog_store_owners(struct sk_tx *tx, const char *const *skus, s
 {
 	struct sk_rows rows;
 	struct sk_arena *arena = sk_tx_arena(tx);
-	enum sk_status status =
-		sk_tx_run(tx, &SQL_OWNERS, SK_PARAMS(sk_text_array(arena, skus, count)), &rows);
+	enum sk_status status = sk_tx_run(tx, &SQL_OWNERS,
+					  SK_PARAMS(sk_text_array(arena, skus, count)), &rows);
 
 	if (status != SK_OK)
 		return status;
 	*found = rows.count;
 	*owners = sk_arena_array(arena, (size_t)rows.count + 1, sizeof(**owners));
 	for (int i = 0; i < rows.count; i++)
-		(*owners)[i] = (struct catalog_owner){ sk_row_text(&rows, i, 0),
-						       sk_row_text(&rows, i, 1) };
+		(*owners)[i] = (struct catalog_owner) { sk_row_text(&rows, i, 0),
+							sk_row_text(&rows, i, 1) };
 	return SK_OK;
 }
 
@@ -411,9 +409,9 @@ static enum sk_status clear_parts(struct sk_tx *tx, const struct catalog_product
 		skus[i] = product->variants[i].sku;
 	status = sk_tx_run(tx, &SQL_VARIANTS_REMOVE,
 			   SK_PARAMS(sk_text(product->id), sk_text_array(arena, skus, n)), NULL);
-	return status == SK_OK ? sk_tx_run(tx, &SQL_IMAGES_REMOVE, SK_PARAMS(sk_text(product->id)),
-					   NULL) :
-				 status;
+	return status == SK_OK
+		       ? sk_tx_run(tx, &SQL_IMAGES_REMOVE, SK_PARAMS(sk_text(product->id)), NULL)
+		       : status;
 }
 
 static enum sk_status put_product(struct sk_tx *tx, const struct sk_sql *sql,
@@ -466,10 +464,10 @@ enum sk_status catalog_store_level(struct sk_tx *tx, const struct catalog_level 
 				   const char **id, const char **slug)
 {
 	struct sk_rows rows;
-	enum sk_status status = sk_tx_run(tx, &SQL_LEVEL_PUT,
-					  SK_PARAMS(sk_text(level->sku), sk_int(level->available),
-						    sk_int(level->version)),
-					  &rows);
+	enum sk_status status = sk_tx_run(
+		tx, &SQL_LEVEL_PUT,
+		SK_PARAMS(sk_text(level->sku), sk_int(level->available), sk_int(level->version)),
+		&rows);
 
 	*id = *slug = NULL;
 	if (status == SK_OK && rows.count > 0) {

@@ -40,7 +40,7 @@ static struct sk_field_errors decode(struct sk_context *context, const char *bod
 
 static struct catalog_product empty_product(void)
 {
-	return (struct catalog_product){ .description_html = "", .vendor = "", .category = "" };
+	return (struct catalog_product) { .description_html = "", .vendor = "", .category = "" };
 }
 
 static void a_small_body_makes_a_whole_product(void **state)
@@ -49,7 +49,8 @@ static void a_small_body_makes_a_whole_product(void **state)
 	struct sk_field_errors errors = decode(
 		*state,
 		"{\"title\": \"Brass Lamp\", \"unknown\": 1, \"variants\": ["
-		"{\"options\": {\"Size\": \"Small\"}, \"price\": {\"amount\": 1999, \"currency\": \"GBP\"},"
+		"{\"options\": {\"Size\": \"Small\"}, \"price\": {\"amount\": 1999, \"currency\": "
+		"\"GBP\"},"
 		" \"available\": 99},"
 		"{\"sku\": \"L\", \"options\": {\"Size\": \"Large\"}, \"initial_quantity\": 5,"
 		" \"price\": {\"amount\": 2999, \"currency\": \"GBP\"}}]}",
@@ -75,15 +76,21 @@ static void wrong_fields_are_named_by_their_pointers(void **state)
 		{ "{\"title\": \"x\"}", "/variants" },
 		{ "{\"title\": \"x\", \"variants\": []}", "/variants" },
 		{ "{\"title\": \"x\", \"variants\": [{}]}", "/variants/0/price" },
-		{ "{\"title\": \"x\", \"slug\": \"Not A Slug\", \"variants\": [{" PRICE "}]}", "/slug" },
-		{ "{\"title\": \"x\", \"status\": \"deleted\", \"variants\": [{" PRICE "}]}", "/status" },
-		{ "{\"title\": \"x\", \"tags\": [\"a\", 1], \"variants\": [{" PRICE "}]}", "/tags/1" },
-		{ "{\"title\": \"x\", \"images\": [{\"src\": \"javascript:x\"}], \"variants\": [{" PRICE
-		  "}]}", "/images/0/src" },
+		{ "{\"title\": \"x\", \"slug\": \"Not A Slug\", \"variants\": [{" PRICE "}]}",
+		  "/slug" },
+		{ "{\"title\": \"x\", \"status\": \"deleted\", \"variants\": [{" PRICE "}]}",
+		  "/status" },
+		{ "{\"title\": \"x\", \"tags\": [\"a\", 1], \"variants\": [{" PRICE "}]}",
+		  "/tags/1" },
+		{ "{\"title\": \"x\", \"images\": [{\"src\": \"javascript:x\"}], \"variants\": "
+		  "[{" PRICE "}]}",
+		  "/images/0/src" },
 		{ "{\"title\": \"x\", \"variants\": [{" PRICE ", \"options\": {\"Size\": 5}}]}",
 		  "/variants/0/options/Size" },
-		{ "{\"title\": \"x\", \"variants\": [{" PRICE "}, {" PRICE "}]}", "/variants/1/options" },
-		{ "{\"title\": \"x\", \"variants\": [{\"price\": {\"amount\": 1, \"currency\": \"EUR\"}}]}",
+		{ "{\"title\": \"x\", \"variants\": [{" PRICE "}, {" PRICE "}]}",
+		  "/variants/1/options" },
+		{ "{\"title\": \"x\", \"variants\": [{\"price\": {\"amount\": 1, \"currency\": "
+		  "\"EUR\"}}]}",
 		  "/variants/0/price/currency" },
 		{ "{\"title\": \"x\", \"variants\": [{" PRICE ", \"weight_grams\": -1}]}",
 		  "/variants/0/weight_grams" },
@@ -101,16 +108,22 @@ static void wrong_fields_are_named_by_their_pointers(void **state)
 static struct catalog_product stored_product(struct sk_context *context)
 {
 	struct catalog_product product = { .id = "01936b2e-7c5a-7d3e-8f00-0123456789ab",
-					   .slug = "lamp", .title = "Lamp", .description_html = "<p>a</p>",
-					   .vendor = "Souk", .category = "Home", .version = 2,
+					   .slug = "lamp",
+					   .title = "Lamp",
+					   .description_html = "<p>a</p>",
+					   .vendor = "Souk",
+					   .category = "Home",
+					   .version = 2,
 					   .status = CATALOG_ACTIVE };
 
 	assert_int_equal(
 		catalog_parts_decode(
 			context,
-			"{\"tags\": [\"brass\"], \"images\": [{\"src\": \"https://x.test/1\", \"alt\": \"\"}],"
+			"{\"tags\": [\"brass\"], \"images\": [{\"src\": \"https://x.test/1\", "
+			"\"alt\": \"\"}],"
 			" \"variants\": [{\"sku\": \"LAMP\", \"title\": \"\", \"options\": {},"
-			" \"price\": {\"amount\": 500, \"currency\": \"GBP\"}, \"compare_at_price\": null,"
+			" \"price\": {\"amount\": 500, \"currency\": \"GBP\"}, "
+			"\"compare_at_price\": null,"
 			" \"barcode\": \"\", \"weight_grams\": 10, \"initial_quantity\": 7,"
 			" \"available\": 4}]}",
 			&product),
@@ -121,8 +134,8 @@ static struct catalog_product stored_product(struct sk_context *context)
 static void a_patch_changes_what_it_names_and_nothing_else(void **state)
 {
 	struct catalog_product before = stored_product(*state), after = before;
-	struct sk_field_errors errors =
-		decode(*state, "{\"title\": \"Old Lamp\", \"slug\": \"lamp\"}", false, &after);
+	struct sk_field_errors errors = decode(
+		*state, "{\"title\": \"Old Lamp\", \"slug\": \"lamp\"}", false, &after);
 
 	assert_int_equal(errors.count, 0);
 	assert_string_equal(after.title, "Old Lamp");
@@ -150,7 +163,8 @@ static void new_variants_keep_the_stock_of_the_skus_that_stay(void **state)
 		"{\"variants\": ["
 		"{\"sku\": \"LAMP\", \"options\": {\"Size\": \"S\"},"
 		" \"price\": {\"amount\": 600, \"currency\": \"GBP\"}},"
-		"{\"options\": {\"Size\": \"L\"}, \"price\": {\"amount\": 900, \"currency\": \"GBP\"}}]}",
+		"{\"options\": {\"Size\": \"L\"}, \"price\": {\"amount\": 900, \"currency\": "
+		"\"GBP\"}}]}",
 		false, &product);
 
 	assert_int_equal(errors.count, 0);
@@ -171,7 +185,8 @@ static void a_product_is_written_as_the_contract_says(void **state)
 	catalog_product_write(&json, &product);
 	assert_string_equal(
 		sk_buf_text(&json.buf),
-		"{\"id\":\"01936b2e-7c5a-7d3e-8f00-0123456789ab\",\"slug\":\"lamp\",\"title\":\"Lamp\","
+		"{\"id\":\"01936b2e-7c5a-7d3e-8f00-0123456789ab\",\"slug\":\"lamp\",\"title\":"
+		"\"Lamp\","
 		"\"description_html\":\"<p>a</p>\",\"vendor\":\"Souk\",\"category\":\"Home\","
 		"\"tags\":[\"brass\"],\"status\":\"active\","
 		"\"images\":[{\"src\":\"https://x.test/1\",\"alt\":null}],"

@@ -30,9 +30,12 @@ static void a_slug_is_lower_case_words_joined_by_hyphens(void **state)
 		const char *slug;
 		bool valid;
 	} CASES[] = {
-		{ "brass-lamp", true }, { "lamp2", true }, { "a", true }, { "", false },
-		{ "-lamp", false }, { "lamp-", false }, { "a--b", false }, { "Lamp", false },
-		{ "a b", false }, { "caf\xC3\xA9", false }, { "a/b", false }, { ID, false },
+		{ "brass-lamp", true }, { "lamp2", true },
+		{ "a", true },		{ "", false },
+		{ "-lamp", false },	{ "lamp-", false },
+		{ "a--b", false },	{ "Lamp", false },
+		{ "a b", false },	{ "caf\xC3\xA9", false },
+		{ "a/b", false },	{ ID, false },
 	};
 
 	(void)state;
@@ -43,7 +46,8 @@ static void a_slug_is_lower_case_words_joined_by_hyphens(void **state)
 static void a_slug_can_be_made_of_any_text(void **state)
 {
 	struct sk_arena *arena = *state;
-	static const char *const TEXTS[] = { "Caf\xC3\xA9", "\xE6\x97\xA5\xE6\x9C\xAC", "---", "", ID };
+	static const char *const TEXTS[] = { "Caf\xC3\xA9", "\xE6\x97\xA5\xE6\x9C\xAC", "---", "",
+					     ID };
 	char long_text[1000];
 
 	assert_string_equal(catalog_slug_make(arena, "Classic Varsity Top"), "classic-varsity-top");
@@ -67,8 +71,8 @@ static struct catalog_variant variant_of(const char *first, const char *second)
 {
 	struct catalog_variant variant = { .title = "", .barcode = "", .options_count = 1 };
 
-	variant.options[0] = (struct catalog_option){ "Size", first };
-	variant.options[1] = (struct catalog_option){ "Colour", second };
+	variant.options[0] = (struct catalog_option) { "Size", first };
+	variant.options[1] = (struct catalog_option) { "Colour", second };
 	variant.options_count = second ? 2 : first ? 1 : 0;
 	return variant;
 }
@@ -86,7 +90,8 @@ static void a_sku_is_made_of_handle_and_options(void **state)
 
 static void a_sku_that_is_too_long_ends_in_a_hash_and_stays_the_same(void **state)
 {
-	const char *slug = "a-very-long-handle-that-goes-on-and-on-until-nothing-more-fits-into-a-sku";
+	const char *slug =
+		"a-very-long-handle-that-goes-on-and-on-until-nothing-more-fits-into-a-sku";
 	struct catalog_variant small = variant_of("Small", NULL), large = variant_of("Large", NULL);
 	const char *sku = catalog_sku_make(*state, slug, &small, false);
 
@@ -128,7 +133,8 @@ static void a_cursor_comes_back_as_it_went_out(void **state)
 
 	for (int sort = CATALOG_NEWEST; sort <= CATALOG_DEAREST; sort++) {
 		struct catalog_cursor back;
-		const char *text = catalog_cursor_encode(*state, (enum catalog_sort)sort, &OUT[sort]);
+		const char *text = catalog_cursor_encode(*state, (enum catalog_sort)sort,
+							 &OUT[sort]);
 
 		assert_true(catalog_cursor_decode(*state, (enum catalog_sort)sort, text, &back));
 		assert_string_equal(back.key, OUT[sort].key);
@@ -138,9 +144,16 @@ static void a_cursor_comes_back_as_it_went_out(void **state)
 
 static void a_cursor_of_another_order_or_of_somebody_else_is_refused(void **state)
 {
-	static const char *const WRONG[] = { "", "price", "price\n", "price\nx\n1", "title\n" ID "\na",
-					     "price\n" ID, "price\n" ID "\n", "price\n" ID "\n-1",
-					     "price\n" ID "\n99999999999999999999", "-price\n" ID "\n1" };
+	static const char *const WRONG[] = { "",
+					     "price",
+					     "price\n",
+					     "price\nx\n1",
+					     "title\n" ID "\na",
+					     "price\n" ID,
+					     "price\n" ID "\n",
+					     "price\n" ID "\n-1",
+					     "price\n" ID "\n99999999999999999999",
+					     "-price\n" ID "\n1" };
 	struct catalog_cursor cursor;
 
 	for (size_t i = 0; i < sizeof(WRONG) / sizeof(*WRONG); i++)
@@ -153,10 +166,19 @@ static void if_match_counts_the_version_of_a_strong_tag_only(void **state)
 		const char *header;
 		bool matches;
 	} CASES[] = {
-		{ NULL, true }, { "*", true }, { "\"7-abc\"", true }, { "\"7-other\"", true },
-		{ "\"1-a\", \"7-b\"", true }, { "\"6-abc\"", false }, { "\"77-abc\"", false },
-		{ "W/\"7-abc\"", false }, { "7-abc", false }, { "\"\"", false }, { "\"7\"", false },
-		{ "", false }, { "\"6-7-7-\"", false },
+		{ NULL, true },
+		{ "*", true },
+		{ "\"7-abc\"", true },
+		{ "\"7-other\"", true },
+		{ "\"1-a\", \"7-b\"", true },
+		{ "\"6-abc\"", false },
+		{ "\"77-abc\"", false },
+		{ "W/\"7-abc\"", false },
+		{ "7-abc", false },
+		{ "\"\"", false },
+		{ "\"7\"", false },
+		{ "", false },
+		{ "\"6-7-7-\"", false },
 	};
 
 	(void)state;
@@ -206,8 +228,8 @@ static void utf8_is_told_from_what_only_looks_like_it(void **state)
 {
 	(void)state;
 	assert_true(catalog_utf8_valid("caf\xC3\xA9 \xF0\x9F\x8F\xBA", 10));
-	assert_false(catalog_utf8_valid("\xC0\xAF", 2));         /* overlong */
-	assert_false(catalog_utf8_valid("\xED\xA0\x80", 3));     /* a surrogate */
+	assert_false(catalog_utf8_valid("\xC0\xAF", 2));	 /* overlong */
+	assert_false(catalog_utf8_valid("\xED\xA0\x80", 3));	 /* a surrogate */
 	assert_false(catalog_utf8_valid("\xF4\x90\x80\x80", 4)); /* beyond Unicode */
 	assert_false(catalog_utf8_valid("\xC3", 1));
 	assert_false(catalog_utf8_valid("\x80", 1));
@@ -216,8 +238,13 @@ static void utf8_is_told_from_what_only_looks_like_it(void **state)
 static void a_product_is_the_same_until_something_shown_or_counted_changes(void **state)
 {
 	struct catalog_variant variants[] = { variant_of("Small", NULL) };
-	struct catalog_product a = { .slug = "x", .title = "X", .description_html = "", .vendor = "",
-				     .category = "", .variants = variants, .variants_count = 1 };
+	struct catalog_product a = { .slug = "x",
+				     .title = "X",
+				     .description_html = "",
+				     .vendor = "",
+				     .category = "",
+				     .variants = variants,
+				     .variants_count = 1 };
 	struct catalog_product b = a;
 	struct catalog_variant other[1];
 

@@ -9,9 +9,9 @@
 
 #include "../shopify.h"
 
-#define HEADER                                                                                \
-	"Handle,Title,Body (HTML),Vendor,Type,Tags,Published,Option1 Name,Option1 Value,"      \
-	"Variant SKU,Variant Grams,Variant Inventory Qty,Variant Price,Variant Compare At Price," \
+#define HEADER                                                                                     \
+	"Handle,Title,Body (HTML),Vendor,Type,Tags,Published,Option1 Name,Option1 Value,"          \
+	"Variant SKU,Variant Grams,Variant Inventory Qty,Variant Price,Variant Compare At Price,"  \
 	"Variant Barcode,Image Src,Image Position,Image Alt Text\n"
 
 static int open_context(void **state)
@@ -49,8 +49,9 @@ static int rejected_lines(const struct catalog_import *import)
 static void a_product_has_a_variant_for_each_of_its_lines(void **state)
 {
 	struct catalog_import import = read_text(*state, HEADER
-		"top,Varsity Top,<p>Warm</p>,Acme,Clothes,\"wool, red\",true,Size,Small,,250,3,60,75.50,123,,,\n"
-		"top,,,,,,,,Large,T-L,,,65.00,,,,,\n");
+						 "top,Varsity Top,<p>Warm</p>,Acme,Clothes,\"wool, "
+						 "red\",true,Size,Small,,250,3,60,75.50,123,,,\n"
+						 "top,,,,,,,,Large,T-L,,,65.00,,,,,\n");
 	const struct catalog_product *top = &import.products[0]->product;
 
 	assert_int_equal(import.products_count, 1);
@@ -86,10 +87,10 @@ static void a_product_without_a_choice_has_one_variant_without_options(void **st
 
 static void images_stand_in_the_order_of_their_positions_and_once(void **state)
 {
-	struct catalog_import import = read_text(*state, HEADER
-		"lamp,Lamp,,,,,true,,,,,,5,,,https://x.test/2.jpg,2,two\n"
-		"lamp,,,,,,,,,,,,,,,https://x.test/1.jpg,1,\n"
-		"lamp,,,,,,,,,,,,,,,https://x.test/2.jpg,3,\n");
+	struct catalog_import import = read_text(
+		*state, HEADER "lamp,Lamp,,,,,true,,,,,,5,,,https://x.test/2.jpg,2,two\n"
+			       "lamp,,,,,,,,,,,,,,,https://x.test/1.jpg,1,\n"
+			       "lamp,,,,,,,,,,,,,,,https://x.test/2.jpg,3,\n");
 	const struct catalog_product *lamp = &import.products[0]->product;
 
 	assert_int_equal(rejected_lines(&import), 0);
@@ -103,10 +104,9 @@ static void images_stand_in_the_order_of_their_positions_and_once(void **state)
 /* The file may be a spreadsheet's, sorted by something else. */
 static void lines_of_a_product_need_not_stand_together(void **state)
 {
-	struct catalog_import import = read_text(*state, HEADER
-		"a,A,,,,,,Size,S,,,,1,,,,,\n"
-		"b,B,,,,,,Size,S,,,,1,,,,,\n"
-		"a,,,,,,,,L,,,,2,,,,,\n");
+	struct catalog_import import = read_text(*state, HEADER "a,A,,,,,,Size,S,,,,1,,,,,\n"
+								"b,B,,,,,,Size,S,,,,1,,,,,\n"
+								"a,,,,,,,,L,,,,2,,,,,\n");
 
 	assert_int_equal(import.products_count, 2);
 	assert_int_equal(import.products[0]->product.variants_count, 2);
@@ -120,18 +120,30 @@ struct rejection {
 static void a_bad_line_is_rejected_alone(void **state)
 {
 	static const struct rejection CASES[] = {
-		{ "a,A,,,,,,Size,S,,,,1,,,,,\na,,,,,,,,L,,,,,,,,,\n", "Variant Price is missing", 1, 1 },
-		{ "a,A,,,,,,Size,S,,,,1,,,,,\na,,,,,,,,L,,,,x,,,,,\n", "Variant Price is no amount in GBP", 1, 1 },
-		{ "a,A,,,,,,Size,S,,,,1,,,,,\na,,,,,,,,L,,,,1.999,,,,,\n", "Variant Price is no amount in GBP", 1, 1 },
-		{ "a,A,,,,,,Size,S,,,,1,,,,,\na,,,,,,,,L,,,,1,free,,,,\n", "Variant Compare At Price is no amount in GBP", 1, 1 },
-		{ "a,A,,,,,,Size,S,,,,1,,,,,\na,,,,,,,,S,,,,1,,,,,\n", "the same options are on line 2", 1, 1 },
-		{ "a,A,,,,,,Size,S,X,,,1,,,,,\na,,,,,,,,L,X,,,1,,,,,\n", "the same SKU is on line 2", 1, 1 },
-		{ "a,A,,,,,,Size,S,,,,1,,,,,\na,,,,,,,,L,,heavy,,1,,,,,\n", "Variant Grams is no weight", 1, 1 },
-		{ "a,A,,,,,,Size,S,,,,1,,,,,\na,,,,,,,,L,,,,1,,,ftp://x,,\n", "Image Src is no http or https address", 1, 1 },
-		{ "a,A,,,,,,Size,S,,,,1,,,,,\na,,,,,,,,,,,,,,,,,\n", "the line is neither a variant nor an image", 1, 1 },
-		{ "a,A,,,,,,Size,S,,,,1,,,,,\na,,,,,,,,\"L\"x,,,,1,,,,,\n", "there is text after a closing quote", 1, 1 },
-		{ "a,A,,,,,,Size,S,,,,1,,,,,\na,,,,,,,,L,,,,1,,,,,,,,\n", "the line has more columns than the header", 1, 1 },
-		{ "a,A,,,,,,Size,S,,,,1,,,,,\na,,,,,,,,\xFF,,,,1,,,,,\n", "Option1 Value is not UTF-8, or has control characters", 1, 1 },
+		{ "a,A,,,,,,Size,S,,,,1,,,,,\na,,,,,,,,L,,,,,,,,,\n", "Variant Price is missing", 1,
+		  1 },
+		{ "a,A,,,,,,Size,S,,,,1,,,,,\na,,,,,,,,L,,,,x,,,,,\n",
+		  "Variant Price is no amount in GBP", 1, 1 },
+		{ "a,A,,,,,,Size,S,,,,1,,,,,\na,,,,,,,,L,,,,1.999,,,,,\n",
+		  "Variant Price is no amount in GBP", 1, 1 },
+		{ "a,A,,,,,,Size,S,,,,1,,,,,\na,,,,,,,,L,,,,1,free,,,,\n",
+		  "Variant Compare At Price is no amount in GBP", 1, 1 },
+		{ "a,A,,,,,,Size,S,,,,1,,,,,\na,,,,,,,,S,,,,1,,,,,\n",
+		  "the same options are on line 2", 1, 1 },
+		{ "a,A,,,,,,Size,S,X,,,1,,,,,\na,,,,,,,,L,X,,,1,,,,,\n",
+		  "the same SKU is on line 2", 1, 1 },
+		{ "a,A,,,,,,Size,S,,,,1,,,,,\na,,,,,,,,L,,heavy,,1,,,,,\n",
+		  "Variant Grams is no weight", 1, 1 },
+		{ "a,A,,,,,,Size,S,,,,1,,,,,\na,,,,,,,,L,,,,1,,,ftp://x,,\n",
+		  "Image Src is no http or https address", 1, 1 },
+		{ "a,A,,,,,,Size,S,,,,1,,,,,\na,,,,,,,,,,,,,,,,,\n",
+		  "the line is neither a variant nor an image", 1, 1 },
+		{ "a,A,,,,,,Size,S,,,,1,,,,,\na,,,,,,,,\"L\"x,,,,1,,,,,\n",
+		  "there is text after a closing quote", 1, 1 },
+		{ "a,A,,,,,,Size,S,,,,1,,,,,\na,,,,,,,,L,,,,1,,,,,,,,\n",
+		  "the line has more columns than the header", 1, 1 },
+		{ "a,A,,,,,,Size,S,,,,1,,,,,\na,,,,,,,,\xFF,,,,1,,,,,\n",
+		  "Option1 Value is not UTF-8, or has control characters", 1, 1 },
 		{ "a,A,,,,,,Size,S,,,,1,,,,,\n,,,,,,,,L,,,,1,,,,,\n", "Handle is missing", 1, 1 },
 	};
 
@@ -150,25 +162,26 @@ static void a_bad_line_is_rejected_alone(void **state)
 
 static void a_product_without_title_or_price_is_rejected_with_all_its_lines(void **state)
 {
-	struct catalog_import import = read_text(*state, HEADER
-		"a,,,,,,,Size,S,,,,1,,,,,\n"
-		"a,,,,,,,,L,,,,1,,,,,\n"
-		"b,B,,,,,,,,,,,,,,,,\n"
-		"b,,,,,,,,,,,,,,,https://x.test/1.jpg,,\n"
-		"c,C,,,,,,,,,,,1,,,,,\n");
+	struct catalog_import import = read_text(*state,
+						 HEADER "a,,,,,,,Size,S,,,,1,,,,,\n"
+							"a,,,,,,,,L,,,,1,,,,,\n"
+							"b,B,,,,,,,,,,,,,,,,\n"
+							"b,,,,,,,,,,,,,,,https://x.test/1.jpg,,\n"
+							"c,C,,,,,,,,,,,1,,,,,\n");
 
 	assert_int_equal(rejected_lines(&import), 4);
-	assert_string_equal(import.lines[1].rejected, "Title is missing on the product's first line");
+	assert_string_equal(import.lines[1].rejected,
+			    "Title is missing on the product's first line");
 	assert_string_equal(import.lines[2].rejected, "Variant Price is missing");
-	assert_string_equal(import.lines[3].rejected, "the product has no variant that can be imported");
+	assert_string_equal(import.lines[3].rejected,
+			    "the product has no variant that can be imported");
 	assert_null(import.products[2]->rejected);
 }
 
 static void a_quote_that_never_closes_costs_its_own_line(void **state)
 {
-	struct catalog_import import = read_text(*state, HEADER
-		"a,\"A,,,,,,,,,,,1,,,,,\n"
-		"b,B,,,,,,,,,,,1,,,,,\n");
+	struct catalog_import import = read_text(*state, HEADER "a,\"A,,,,,,,,,,,1,,,,,\n"
+								"b,B,,,,,,,,,,,1,,,,,\n");
 
 	assert_int_equal(rejected_lines(&import), 1);
 	assert_string_equal(import.lines[0].handle, "a");
@@ -178,11 +191,10 @@ static void a_quote_that_never_closes_costs_its_own_line(void **state)
 
 static void made_skus_never_collide(void **state)
 {
-	struct catalog_import import = read_text(*state, HEADER
-		"a,A,,,,,,Size,b-c,,,,1,,,,,\n"
-		"a-b,B,,,,,,Size,c,,,,1,,,,,\n"
-		"d,D,,,,,,Size,s,A-B,,,1,,,,,\n"
-		"a-b,,,,,,,,d,,,,1,,,,,\n");
+	struct catalog_import import = read_text(*state, HEADER "a,A,,,,,,Size,b-c,,,,1,,,,,\n"
+								"a-b,B,,,,,,Size,c,,,,1,,,,,\n"
+								"d,D,,,,,,Size,s,A-B,,,1,,,,,\n"
+								"a-b,,,,,,,,d,,,,1,,,,,\n");
 
 	assert_int_equal(rejected_lines(&import), 0);
 	assert_string_equal(import.lines[0].sku, "A-B-C");
@@ -209,17 +221,19 @@ static void a_file_that_is_no_product_file_is_refused_whole(void **state)
 	struct catalog_import import;
 
 	for (size_t i = 0; i < sizeof(FILES) / sizeof(*FILES); i++)
-		assert_int_equal(catalog_shopify_read(*state, FILES[i], strlen(FILES[i]), "GBP", &import),
-				 SK_INVALID);
+		assert_int_equal(
+			catalog_shopify_read(*state, FILES[i], strlen(FILES[i]), "GBP", &import),
+			SK_INVALID);
 }
 
 static void a_status_column_goes_before_published(void **state)
 {
-	struct catalog_import import = read_text(*state, "Handle,Title,Variant Price,Published,Status\n"
-							 "a,A,1,true,draft\n"
-							 "b,B,1,false,active\n"
-							 "c,C,1,,\n"
-							 "d,D,1,FALSE,\n");
+	struct catalog_import import = read_text(*state,
+						 "Handle,Title,Variant Price,Published,Status\n"
+						 "a,A,1,true,draft\n"
+						 "b,B,1,false,active\n"
+						 "c,C,1,,\n"
+						 "d,D,1,FALSE,\n");
 
 	assert_int_equal(import.products[0]->product.status, CATALOG_DRAFT);
 	assert_int_equal(import.products[1]->product.status, CATALOG_ACTIVE);
