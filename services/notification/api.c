@@ -107,6 +107,7 @@ static const char *secret_make(struct sk_arena *arena)
 static void decode_events(struct sk_fields *fields, struct sk_arena *arena,
 			  struct notification_endpoint *endpoint)
 {
+	struct sk_fields elements = { .pointer = "/events", .errors = fields->errors };
 	int count = sk_field_array(fields, "events", 1, NOTIFICATION_PATTERNS_MAX,
 				   SK_FIELD_REQUIRED);
 
@@ -118,7 +119,7 @@ static void decode_events(struct sk_fields *fields, struct sk_arena *arena,
 
 		endpoint->events[i] = pattern;
 		if (pattern != NULL && !notification_pattern_valid(pattern))
-			sk_field_reject(fields, sk_arena_printf(arena, "events/%d", i),
+			sk_field_reject(&elements, sk_arena_printf(arena, "%d", i),
 					"not like \"orders.created\", \"orders.*\" or \"*\" "
 					"(orders, payments, shipments)");
 	}

@@ -10,8 +10,6 @@ static const struct sk_config_field CONFIG[] = {
 	  "address that mails come from" },
 	{ "NOTIFICATION_SHOP_NAME", SK_CONFIG_TEXT, "Souk", 1, 100, 0,
 	  "name of the shop, as mails give it" },
-	{ "NOTIFICATION_SHOP_URL", SK_CONFIG_TEXT, "http://localhost:8080", 1, 255, 0,
-	  "address of the storefront, without a slash at the end, as mails give it" },
 	{ "NOTIFICATION_MAX_ATTEMPTS", SK_CONFIG_INT, "24", 1, 100, 0,
 	  "times that a mail is tried before it is given up; 24 take some 14 hours" },
 	{ "NOTIFICATION_WEBHOOK_ALLOW_PRIVATE", SK_CONFIG_BOOL, "false", 0, 0, 0,
@@ -40,7 +38,7 @@ static enum sk_status open_service(struct sk_parts *parts, void *app, struct sk_
 
 	service->parts = parts;
 	service->shop = sk_config_text(config, "NOTIFICATION_SHOP_NAME");
-	service->shop_url = sk_config_text(config, "NOTIFICATION_SHOP_URL");
+	service->shop_url = sk_config_text(config, "PUBLIC_URL");
 	service->from = sk_config_text(config, "NOTIFICATION_FROM");
 	service->smtp_url = sk_config_text(config, "SMTP_URL");
 	service->smtp_user = sk_config_text(config, "SMTP_USER");

@@ -243,9 +243,12 @@ SK_MUST_CHECK enum sk_status notification_target_resolve(struct sk_context *cont
 
 /* ---- smtp.c, delivery.c: the sweeps ---- */
 
-enum sk_status notification_sweep_smtp(struct sk_context *context, void *app, bool *again);
-enum sk_status notification_sweep_webhooks(struct sk_context *context, void *app, bool *again);
-enum sk_status notification_sweep_prune(struct sk_context *context, void *app, bool *again);
+SK_MUST_CHECK enum sk_status notification_sweep_smtp(struct sk_context *context, void *app,
+						     bool *again);
+SK_MUST_CHECK enum sk_status notification_sweep_webhooks(struct sk_context *context, void *app,
+							 bool *again);
+SK_MUST_CHECK enum sk_status notification_sweep_prune(struct sk_context *context, void *app,
+						      bool *again);
 
 /* ---- events.c ---- */
 

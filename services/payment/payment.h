@@ -192,9 +192,12 @@ SK_MUST_CHECK enum sk_status payment_take_notice(struct sk_tx *tx,
 
 /* ---- charging.c: the sweeps that ask the providers ---- */
 
-enum sk_status payment_sweep_charges(struct sk_context *context, void *app, bool *again);
-enum sk_status payment_sweep_refunds(struct sk_context *context, void *app, bool *again);
-enum sk_status payment_sweep_prune(struct sk_context *context, void *app, bool *again);
+SK_MUST_CHECK enum sk_status payment_sweep_charges(struct sk_context *context, void *app,
+						   bool *again);
+SK_MUST_CHECK enum sk_status payment_sweep_refunds(struct sk_context *context, void *app,
+						   bool *again);
+SK_MUST_CHECK enum sk_status payment_sweep_prune(struct sk_context *context, void *app,
+						 bool *again);
 
 /* ---- events.c ---- */
 

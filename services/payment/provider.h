@@ -33,6 +33,7 @@ const struct payment_provider *payment_provider_find(const struct payment_servic
 						     const char *name);
 
 /* The sweep that sends the test provider's webhooks. */
-enum sk_status payment_sweep_test_provider(struct sk_context *context, void *app, bool *again);
+SK_MUST_CHECK enum sk_status payment_sweep_test_provider(struct sk_context *context, void *app,
+							 bool *again);
 
 #endif

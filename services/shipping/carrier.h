@@ -23,6 +23,7 @@ const struct shipping_carrier *shipping_carrier_find(const char *name);
 const struct shipping_carrier *shipping_carrier_first(void);
 
 /* The sweep that sends the test carrier's webhooks. */
-enum sk_status shipping_sweep_test_carrier(struct sk_context *context, void *app, bool *again);
+SK_MUST_CHECK enum sk_status shipping_sweep_test_carrier(struct sk_context *context, void *app,
+							 bool *again);
 
 #endif
