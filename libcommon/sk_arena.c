@@ -10,7 +10,7 @@
 #include "sk_limits.h"
 
 #define ARENA_MAGIC 0x6172656eu
-#define ALIGNMENT _Alignof(max_align_t)
+#define ALIGNMENT   _Alignof(max_align_t)
 
 struct block {
 	struct block *next;

@@ -6,7 +6,7 @@
 
 void sk_buf_init(struct sk_buf *buf, struct sk_arena *arena, size_t max_bytes)
 {
-	*buf = (struct sk_buf){ .arena = arena, .max_bytes = max_bytes };
+	*buf = (struct sk_buf) { .arena = arena, .max_bytes = max_bytes };
 }
 
 /* Room for len more bytes and the NUL. False latches the overflow. */

@@ -13,9 +13,11 @@ static const struct sk_config_field SK_CONFIG_COMMON[] = {
 	{ "HTTP_THREADS", SK_CONFIG_INT, "32", 1, 512, 0, "requests handled at the same time" },
 	{ "HTTP_TIMEOUT_MS", SK_CONFIG_INT, "10000", 100, 120000, 0,
 	  "milliseconds that a request may take, its store calls included" },
-	{ "POSTGRES_URL", SK_CONFIG_URL, "", 0, 0, SK_CONFIG_SECRET, "PostgreSQL, as this service's own role" },
+	{ "POSTGRES_URL", SK_CONFIG_URL, "", 0, 0, SK_CONFIG_SECRET,
+	  "PostgreSQL, as this service's own role" },
 	{ "POSTGRES_CONNECTIONS", SK_CONFIG_INT, "8", 1, 64, 0, "connections at most" },
-	{ "POSTGRES_TIMEOUT_MS", SK_CONFIG_INT, "5000", 50, 60000, 0, "milliseconds for one statement" },
+	{ "POSTGRES_TIMEOUT_MS", SK_CONFIG_INT, "5000", 50, 60000, 0,
+	  "milliseconds for one statement" },
 	{ "VALKEY_URL", SK_CONFIG_URL, "", 0, 0, SK_CONFIG_SECRET,
 	  "Valkey for sessions, carts, limits and locks, as this service's own user" },
 	{ "VALKEY_CACHE_URL", SK_CONFIG_URL, "", 0, 0, SK_CONFIG_SECRET,
@@ -56,17 +58,23 @@ static enum sk_status wrong(struct sk_context *context, const char *name, const 
 static enum sk_status read_value_file(const char *name, const char *path, char **text,
 				      struct sk_context *context)
 {
-	FILE *file = fopen(path, "rb");
+	FILE *file = fopen(path, "rbe");
+	bool complete;
 	size_t len;
 
 	if (file == NULL)
-		return sk_fail(context, SK_INVALID, "configuration", "%s_FILE: cannot read %s: %s", name,
-			       path, strerror(errno));
+		return sk_fail(context, SK_INVALID, "configuration", "%s_FILE: cannot read %s: %s",
+			       name, path, strerror(errno));
 	*text = calloc(1, VALUE_MAX_BYTES + 1);
 	if (*text == NULL)
 		abort();
 	len = fread(*text, 1, VALUE_MAX_BYTES, file);
+	complete = ferror(file) == 0 && (len < VALUE_MAX_BYTES || fgetc(file) == EOF);
 	fclose(file);
+	if (!complete || strlen(*text) != len)
+		return sk_fail(context, SK_INVALID, "configuration",
+			       "%s_FILE: %s is not a text of at most %d bytes", name, path,
+			       VALUE_MAX_BYTES);
 	if (len > 0 && (*text)[len - 1] == '\n')
 		(*text)[len - 1] = '\0';
 	return SK_OK;
@@ -99,7 +107,8 @@ static enum sk_status check_int(struct value *value, struct sk_context *context)
 
 	errno = 0;
 	number = strtoll(value->text, &end, 10);
-	if (errno != 0 || end == value->text || *end != '\0' || number < field->min || number > field->max)
+	if (errno != 0 || end == value->text || *end != '\0' || number < field->min ||
+	    number > field->max)
 		return sk_fail(context, SK_INVALID, "configuration",
 			       "%s must be an integer from %lld to %lld", field->name,
 			       (long long)field->min, (long long)field->max);
@@ -126,8 +135,9 @@ static enum sk_status check_text(const struct value *value, struct sk_context *c
 	int64_t len = (int64_t)strlen(value->text);
 
 	if (field->max != 0 && (len < field->min || len > field->max))
-		return sk_fail(context, SK_INVALID, "configuration", "%s must have %lld to %lld characters",
-			       field->name, (long long)field->min, (long long)field->max);
+		return sk_fail(context, SK_INVALID, "configuration",
+			       "%s must have %lld to %lld characters", field->name,
+			       (long long)field->min, (long long)field->max);
 	return SK_OK;
 }
 
@@ -173,6 +183,18 @@ static enum sk_status read_fields(struct sk_config *config, const struct sk_conf
 	return st;
 }
 
+/* The one text of the common table that is a choice. */
+static enum sk_status check_log_level(const struct sk_config *config, struct sk_context *context)
+{
+	static const char *const words[] = { "debug", "info", "warn", "error" };
+	const char *text = sk_config_text(config, "LOG_LEVEL");
+
+	for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++)
+		if (strcmp(text, words[i]) == 0)
+			return SK_OK;
+	return wrong(context, "LOG_LEVEL", "must be debug, info, warn or error");
+}
+
 enum sk_status sk_config_open(const struct sk_config_field *fields, struct sk_config **out,
 			      struct sk_context *context)
 {
@@ -184,6 +206,8 @@ enum sk_status sk_config_open(const struct sk_config_field *fields, struct sk_co
 	st = read_fields(config, SK_CONFIG_COMMON, context);
 	if (st == SK_OK)
 		st = read_fields(config, fields, context);
+	if (st == SK_OK)
+		st = check_log_level(config, context);
 	if (st != SK_OK) {
 		sk_config_close(&config);
 		return st;

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "sk_time.h"
+#include "sk_utf8.h"
 
 static const char *const ROLE_NAMES[] = {
 	[SK_ROLE_NONE] = "none",
@@ -29,8 +30,10 @@ enum sk_role sk_role_parse(const char *name)
 static void begin(struct sk_context *context, int64_t timeout_ms)
 {
 	context->trace = sk_trace_new();
-	context->actor = (struct sk_actor){ .account_id = "", .email = "", .session_id = "", .address = "" };
-	context->error = (struct sk_error){ .status = SK_OK };
+	context->actor = (struct sk_actor) {
+		.account_id = "", .email = "", .session_id = "", .address = ""
+	};
+	context->error = (struct sk_error) { .status = SK_OK };
 	context->now_us = sk_time_now_us();
 	context->deadline_us = timeout_ms > 0 ? sk_time_monotonic_us() + timeout_ms * 1000 : 0;
 }
@@ -64,12 +67,13 @@ enum sk_status sk_fail(struct sk_context *context, enum sk_status status, const 
 	va_start(args, format);
 	vsnprintf(context->error.detail, sizeof(context->error.detail), format, args);
 	va_end(args);
+	sk_utf8_trim(context->error.detail);
 	return status;
 }
 
 void sk_context_clear_error(struct sk_context *context)
 {
-	context->error = (struct sk_error){ .status = SK_OK };
+	context->error = (struct sk_error) { .status = SK_OK };
 }
 
 int64_t sk_context_remaining_ms(const struct sk_context *context, int64_t cap_ms)

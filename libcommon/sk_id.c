@@ -55,7 +55,8 @@ bool sk_id_valid(const char *text)
 		return false;
 	for (int i = 0; i < SK_ID_BYTES - 1; i++) {
 		bool dash = i == 8 || i == 13 || i == 18 || i == 23;
-		bool digit = (text[i] >= '0' && text[i] <= '9') || (text[i] >= 'a' && text[i] <= 'f');
+		bool digit = (text[i] >= '0' && text[i] <= '9') ||
+			     (text[i] >= 'a' && text[i] <= 'f');
 
 		if (dash ? text[i] != '-' : !digit)
 			return false;
@@ -66,11 +67,13 @@ bool sk_id_valid(const char *text)
 const char *sk_token_make(struct sk_arena *arena)
 {
 	unsigned char secret[32];
-	size_t size = sodium_base64_ENCODED_LEN(sizeof(secret), sodium_base64_VARIANT_URLSAFE_NO_PADDING);
+	size_t size = sodium_base64_ENCODED_LEN(sizeof(secret),
+						sodium_base64_VARIANT_URLSAFE_NO_PADDING);
 	char *text = sk_arena_alloc(arena, size);
 
 	randombytes_buf(secret, sizeof(secret));
-	sodium_bin2base64(text, size, secret, sizeof(secret), sodium_base64_VARIANT_URLSAFE_NO_PADDING);
+	sodium_bin2base64(text, size, secret, sizeof(secret),
+			  sodium_base64_VARIANT_URLSAFE_NO_PADDING);
 	sodium_memzero(secret, sizeof(secret));
 	return text;
 }
@@ -101,8 +104,8 @@ const char *sk_subject_token(struct sk_arena *arena, const char *text)
 
 	for (; *text != '\0'; text++) {
 		unsigned char c = (unsigned char)*text;
-		bool plain = (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') ||
-			     c == '-' || c == '_';
+		bool plain = (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') ||
+			     (c >= 'a' && c <= 'z') || c == '-' || c == '_';
 
 		if (plain)
 			*at++ = (char)c;
@@ -137,7 +140,8 @@ bool sk_email_valid(const char *text)
 	if (strchr(at + 1, '@') != NULL || at[1] == '\0' || at[1] == '.' || text[len - 1] == '.')
 		return false;
 	for (size_t i = 0; i < len; i++)
-		if ((unsigned char)text[i] <= ' ' || text[i] == 127 || strchr("<>\",;:\\()[]", text[i]) != NULL)
+		if ((unsigned char)text[i] <= ' ' || text[i] == 127 ||
+		    strchr("<>\",;:\\()[]", text[i]) != NULL)
 			return false;
 	return true;
 }

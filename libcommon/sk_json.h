@@ -1,8 +1,8 @@
 /* JSON, in and out.
  *
  * In: cJSON parses, after a scan of our own that bounds the depth and refuses
- * what cJSON lets pass: invalid UTF-8, \u0000, duplicate keys, anything after
- * the value (stack.md, 3). Decoders read fields through struct sk_fields, which
+ * what cJSON lets pass: invalid UTF-8, \u0000, duplicate keys, numbers that are
+ * none, anything after the value (sk_json_parse.c). Decoders read fields through struct sk_fields, which
  * collects every wrong field with its JSON pointer instead of stopping at the
  * first; unknown fields are ignored.
  *
@@ -24,7 +24,7 @@ struct cJSON;
 /* Parses len bytes. The tree is freed with the context's arena. SK_MALFORMED
  * ("malformed_json") with a sentence where it cannot. */
 SK_MUST_CHECK enum sk_status sk_json_parse(struct sk_context *context, const char *text, size_t len,
-			     const struct cJSON **out);
+					   const struct cJSON **out);
 
 struct sk_field_error {
 	const char *pointer; /* "/items/0/quantity" */
@@ -41,7 +41,7 @@ struct sk_field_errors {
 /* An object that is being decoded: a cursor into the tree, and where its errors go. */
 struct sk_fields {
 	const struct cJSON *object; /* NULL: absent; every required field is then reported */
-	const char *pointer;        /* of the object itself: "" or "/items/0" */
+	const char *pointer;	    /* of the object itself: "" or "/items/0" */
 	struct sk_field_errors *errors;
 };
 
@@ -54,11 +54,11 @@ enum sk_field_flags {
 };
 
 /* A string of min to max bytes, in the tree's memory (lives as the arena). NULL
- * where absent or wrong. Control characters other than newline and tab are refused. */
+ * where absent or wrong. Control characters other than CR, LF and tab are refused. */
 const char *sk_field_text(struct sk_fields *fields, const char *name, size_t min, size_t max,
 			  enum sk_field_flags flags);
 
-/* An integer in [min, max]; fractions, exponents beyond 2^53 and strings are wrong. */
+/* An integer in [min, max]; fractions, strings and what is beyond 2^53 - 1 are wrong. */
 int64_t sk_field_int(struct sk_fields *fields, const char *name, int64_t min, int64_t max,
 		     enum sk_field_flags flags, int64_t fallback);
 bool sk_field_bool(struct sk_fields *fields, const char *name, enum sk_field_flags flags,
@@ -80,14 +80,15 @@ int sk_field_array(struct sk_fields *fields, const char *name, int min, int max,
 		   enum sk_field_flags flags);
 /* Element index of an array that sk_field_array accepted: as object, or as text. */
 struct sk_fields sk_field_element(struct sk_fields *fields, const char *name, int index);
-const char *sk_field_element_text(struct sk_fields *fields, const char *name, int index,
-				  size_t min, size_t max);
+const char *sk_field_element_text(struct sk_fields *fields, const char *name, int index, size_t min,
+				  size_t max);
 
 /* Adds an error of the caller's own rules: sk_field_reject(&f, "country", "unknown country"). */
 void sk_field_reject(struct sk_fields *fields, const char *name, const char *detail);
 
 /* SK_OK, or SK_INVALID ("invalid_input") when any field was wrong. */
-SK_MUST_CHECK enum sk_status sk_fields_finish(const struct sk_fields *fields, struct sk_context *context);
+SK_MUST_CHECK enum sk_status sk_fields_finish(const struct sk_fields *fields,
+					      struct sk_context *context);
 
 /* ---- out ---- */
 
@@ -108,7 +109,8 @@ void sk_json_bool(struct sk_json *json, const char *key, bool value);
 void sk_json_null(struct sk_json *json, const char *key);
 void sk_json_money(struct sk_json *json, const char *key, struct sk_money money);
 void sk_json_time(struct sk_json *json, const char *key, int64_t time_us); /* 0 is null */
-void sk_json_raw(struct sk_json *json, const char *key, const char *text);  /* valid JSON already; NULL is null */
+void sk_json_raw(struct sk_json *json, const char *key,
+		 const char *text); /* valid JSON already; NULL is null */
 /* A list answer: sk_json_begin_list; elements; sk_json_end_list with the cursor or NULL. */
 void sk_json_begin_list(struct sk_json *json);
 void sk_json_end_list(struct sk_json *json, const char *next_cursor);

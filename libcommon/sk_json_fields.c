@@ -4,14 +4,15 @@
 #include "sk_id.h"
 #include "sk_json.h"
 
-/* 2^53: beyond it a double no longer has every integer. */
-#define EXACT_MAX 9007199254740992.0
+/* 2^53 - 1: from 2^53 on a double may stand for another integer than was written. */
+#define EXACT_MAX 9007199254740991.0
 
 static void reject_at(struct sk_field_errors *errors, const char *pointer, const char *detail)
 {
 	if (errors->count == SK_FIELD_ERRORS_MAX)
 		return;
-	errors->list[errors->count++] = (struct sk_field_error){ .pointer = pointer, .detail = detail };
+	errors->list[errors->count++] = (struct sk_field_error) { .pointer = pointer,
+								  .detail = detail };
 }
 
 /* The pointer of a member (RFC 6901: ~ and / are escaped). */
@@ -69,7 +70,8 @@ static const cJSON *member_of(struct sk_fields *fields, const char *name, enum s
 static bool has_control_characters(const char *text)
 {
 	for (; *text != '\0'; text++)
-		if (((unsigned char)*text < ' ' && *text != '\n' && *text != '\t' && *text != '\r') ||
+		if (((unsigned char)*text < ' ' && *text != '\n' && *text != '\t' &&
+		     *text != '\r') ||
 		    *text == 127)
 			return true;
 	return false;
@@ -111,7 +113,8 @@ const char *sk_field_text(struct sk_fields *fields, const char *name, size_t min
 /* NaN, infinities and fractions are not equal to their integer. */
 static bool exact_integer(const cJSON *value, int64_t *number)
 {
-	if (!cJSON_IsNumber(value) || !(value->valuedouble >= -EXACT_MAX && value->valuedouble <= EXACT_MAX))
+	if (!cJSON_IsNumber(value) ||
+	    !(value->valuedouble >= -EXACT_MAX && value->valuedouble <= EXACT_MAX))
 		return false;
 	*number = (int64_t)value->valuedouble;
 	return (double)*number == value->valuedouble;
@@ -138,7 +141,8 @@ int64_t sk_field_int(struct sk_fields *fields, const char *name, int64_t min, in
 	return number;
 }
 
-bool sk_field_bool(struct sk_fields *fields, const char *name, enum sk_field_flags flags, bool fallback)
+bool sk_field_bool(struct sk_fields *fields, const char *name, enum sk_field_flags flags,
+		   bool fallback)
 {
 	const cJSON *member = member_of(fields, name, flags);
 
@@ -157,6 +161,8 @@ bool sk_field_money(struct sk_fields *fields, const char *name, enum sk_field_fl
 	if (member_of(fields, name, flags) == NULL)
 		return false;
 	object = sk_field_object(fields, name, flags);
+	if (object.object == NULL)
+		return false;
 	amount = sk_field_int(&object, "amount", 0, SK_MONEY_MAX_MINOR, SK_FIELD_REQUIRED, 0);
 	currency = sk_field_text(&object, "currency", 3, 3, SK_FIELD_REQUIRED);
 	if (currency != NULL && !sk_currency_valid(currency)) {
@@ -170,8 +176,9 @@ bool sk_field_money(struct sk_fields *fields, const char *name, enum sk_field_fl
 }
 
 /* A text that has to pass valid(). */
-static const char *checked_text(struct sk_fields *fields, const char *name, enum sk_field_flags flags,
-				bool (*valid)(const char *text), const char *detail)
+static const char *checked_text(struct sk_fields *fields, const char *name,
+				enum sk_field_flags flags, bool (*valid)(const char *text),
+				const char *detail)
 {
 	const char *text = sk_field_text(fields, name, 1, SK_EMAIL_MAX_BYTES, flags);
 
@@ -198,7 +205,8 @@ const char *sk_field_id(struct sk_fields *fields, const char *name, enum sk_fiel
 	return checked_text(fields, name, flags, sk_id_valid, "must be a UUID in lower case");
 }
 
-struct sk_fields sk_field_object(struct sk_fields *fields, const char *name, enum sk_field_flags flags)
+struct sk_fields sk_field_object(struct sk_fields *fields, const char *name,
+				 enum sk_field_flags flags)
 {
 	const cJSON *member = member_of(fields, name, flags);
 	struct sk_fields object = { .object = member,
@@ -227,8 +235,8 @@ int sk_field_array(struct sk_fields *fields, const char *name, int min, int max,
 	count = cJSON_GetArraySize(member);
 	if (count < min || count > max) {
 		sk_field_reject(fields, name,
-				sk_arena_printf(fields->errors->arena, "must have %d to %d elements", min,
-						max));
+				sk_arena_printf(fields->errors->arena,
+						"must have %d to %d elements", min, max));
 		return 0;
 	}
 	return count;
@@ -274,7 +282,8 @@ enum sk_status sk_fields_finish(const struct sk_fields *fields, struct sk_contex
 {
 	if (fields->errors->count == 0)
 		return SK_OK;
-	return sk_fail(context, SK_INVALID, "invalid_input", "%d fields are wrong; the first: %s %s",
-		       fields->errors->count, fields->errors->list[0].pointer,
-		       fields->errors->list[0].detail);
+	return sk_fail(context, SK_INVALID, "invalid_input", "%d %s wrong; the first: %s %s",
+		       fields->errors->count,
+		       fields->errors->count == 1 ? "field is" : "fields are",
+		       fields->errors->list[0].pointer, fields->errors->list[0].detail);
 }

@@ -1,52 +1,40 @@
 /* Parsing: a scan of our own, then cJSON.
  *
  * cJSON 1.7 recurses up to 1,000 levels, accepts invalid UTF-8, cuts a string at \u0000,
- * and keeps both of two equal keys. What it must not see is refused before, in one
+ * reads "01" and "1." as numbers and any control character as a space, and keeps both
+ * of two equal keys. What it must not see is refused before, in one
  * pass without recursion; duplicate keys are looked for in the tree. */
 #include <cjson/cJSON.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "sk_json.h"
+#include "sk_utf8.h"
 
-#define DUPLICATE_CHECK_MAX 256 /* members of one object; more is refused as nothing of ours has them */
-
-/* The length of the UTF-8 character at text, 0 where it is none (overlong forms,
- * surrogates and values above U+10FFFF are none: RFC 3629). */
-static size_t utf8_length(const unsigned char *text, size_t left)
-{
-	unsigned char c = text[0];
-	size_t len = c < 0x80 ? 1 : c >= 0xc2 && c < 0xe0 ? 2 : c >= 0xe0 && c < 0xf0 ? 3 : c >= 0xf0 && c < 0xf5 ? 4 : 0;
-
-	if (len == 0 || len > left)
-		return 0;
-	for (size_t i = 1; i < len; i++)
-		if ((text[i] & 0xc0) != 0x80)
-			return 0;
-	if ((c == 0xe0 && text[1] < 0xa0) || (c == 0xed && text[1] > 0x9f) ||
-	    (c == 0xf0 && text[1] < 0x90) || (c == 0xf4 && text[1] > 0x8f))
-		return 0;
-	return len;
-}
-
-static int hex4(const unsigned char *text, size_t left)
+/* The number of four hexadecimal digits, -1 where they are others. */
+static int hex4(const char *text, size_t left)
 {
 	int value = 0;
 
 	if (left < 4)
 		return -1;
 	for (int i = 0; i < 4; i++) {
-		const char *digit = strchr("0123456789abcdef", text[i] | 0x20);
+		char c = text[i];
 
-		if (text[i] == '\0' || digit == NULL || *digit == '\0')
+		if (c >= '0' && c <= '9')
+			value = value * 16 + (c - '0');
+		else if (c >= 'a' && c <= 'f')
+			value = value * 16 + (c - 'a' + 10);
+		else if (c >= 'A' && c <= 'F')
+			value = value * 16 + (c - 'A' + 10);
+		else
 			return -1;
-		value = value * 16 + (int)(digit - "0123456789abcdef");
 	}
 	return value;
 }
 
 /* What follows a backslash. Returns the bytes it takes, 0 where it is refused. */
-static size_t escape_length(const unsigned char *text, size_t left)
+static size_t escape_length(const char *text, size_t left)
 {
 	int unit, low;
 
@@ -67,14 +55,14 @@ static size_t escape_length(const unsigned char *text, size_t left)
 
 /* From the byte after the opening quote; returns the bytes up to and with the
  * closing one, 0 where the string is refused (*why says it). */
-static size_t string_length(const unsigned char *text, size_t left, const char **why)
+static size_t string_length(const char *text, size_t left, const char **why)
 {
 	size_t at = 0;
 
 	while (at < left && text[at] != '"') {
 		size_t len;
 
-		if (text[at] < ' ') {
+		if ((unsigned char)text[at] < ' ') {
 			*why = "a control character in a string";
 			return 0;
 		}
@@ -83,7 +71,7 @@ static size_t string_length(const unsigned char *text, size_t left, const char *
 			*why = "an escape that is none, a lone surrogate or \\u0000";
 			len += len > 0;
 		} else {
-			len = utf8_length(text + at, left - at);
+			len = sk_utf8_length(text + at, left - at);
 			*why = "bytes that are no UTF-8";
 		}
 		if (len == 0)
@@ -94,29 +82,86 @@ static size_t string_length(const unsigned char *text, size_t left, const char *
 	return at < left ? at + 1 : 0;
 }
 
-/* NULL where cJSON may see the text, or why not. */
-static const char *refuse(const unsigned char *text, size_t len)
+static size_t count_digits(const char *text, size_t left)
 {
-	int depth = 0;
+	size_t count = 0;
+
+	while (count < left && text[count] >= '0' && text[count] <= '9')
+		count++;
+	return count;
+}
+
+/* The bytes of a point or an exponent's sign and the digits that must follow; 0
+ * where they do not. mark is the length of what stands before the digits. */
+static size_t digits_after(const char *text, size_t left, size_t mark)
+{
+	size_t digits = mark < left ? count_digits(text + mark, left - mark) : 0;
+
+	return digits > 0 ? mark + digits : 0;
+}
+
+/* The bytes of the number at text by the grammar of RFC 8259, 0 where it is none. */
+static size_t number_length(const char *text, size_t left)
+{
+	size_t sign = text[0] == '-', digits = count_digits(text + sign, left - sign);
+	size_t at = sign + digits, more;
+
+	if (digits == 0 || (digits > 1 && text[sign] == '0'))
+		return 0;
+	if (at < left && text[at] == '.') {
+		more = digits_after(text + at, left - at, 1);
+		if (more == 0)
+			return 0;
+		at += more;
+	}
+	if (at < left && (text[at] == 'e' || text[at] == 'E')) {
+		bool has_sign = left - at > 1 && (text[at + 1] == '-' || text[at + 1] == '+');
+
+		more = digits_after(text + at, left - at, has_sign ? 2 : 1);
+		if (more == 0)
+			return 0;
+		at += more;
+	}
+	return at;
+}
+
+/* The bytes of the next piece that is no bracket: a string, a number, or one byte
+ * of what cJSON can judge itself. 0 where it is refused (*why says it). */
+static size_t piece_length(const char *text, size_t left, const char **why)
+{
+	size_t len;
+
+	if (text[0] == '"') {
+		len = string_length(text + 1, left - 1, why);
+		return len > 0 ? len + 1 : 0;
+	}
+	if (text[0] == '-' || (text[0] >= '0' && text[0] <= '9')) {
+		*why = "a number that is none";
+		return number_length(text, left);
+	}
+	*why = "a byte that JSON does not have";
+	return text[0] == '\t' || text[0] == '\n' || text[0] == '\r' ||
+	       (text[0] >= ' ' && text[0] < 127);
+}
+
+/* NULL where cJSON may see the text, or what it has that it may not. */
+static const char *refuse(const char *text, size_t len)
+{
 	const char *why = NULL;
+	int depth = 0;
 
-	for (size_t at = 0; at < len; at++) {
-		unsigned char c = text[at];
-
-		if (c == '"') {
-			size_t string = string_length(text + at + 1, len - at - 1, &why);
-
-			if (string == 0)
-				return why;
-			at += string;
-		} else if (c == '{' || c == '[') {
-			if (++depth > SK_JSON_MAX_DEPTH)
-				return "nested too deeply";
-		} else if (c == '}' || c == ']') {
+	for (size_t at = 0, piece; at < len; at += piece) {
+		piece = 1;
+		if (text[at] == '{' || text[at] == '[')
+			depth++;
+		else if (text[at] == '}' || text[at] == ']')
 			depth--;
-		} else if (c == '\0' || c >= 0x80) {
-			return "a byte that JSON does not have";
-		}
+		else
+			piece = piece_length(text + at, len - at, &why);
+		if (piece == 0)
+			return why;
+		if (depth > SK_JSON_MAX_DEPTH)
+			return "too many levels";
 	}
 	return NULL;
 }
@@ -126,16 +171,15 @@ static int compare_keys(const void *a, const void *b)
 	return strcmp(*(const char *const *)a, *(const char *const *)b);
 }
 
-static bool object_has_duplicates(const cJSON *object)
+static bool object_has_duplicates(struct sk_arena *arena, const cJSON *object)
 {
-	const char *keys[DUPLICATE_CHECK_MAX];
+	const char **keys = sk_arena_array(arena, (size_t)cJSON_GetArraySize(object),
+					   sizeof(keys[0]));
 	size_t count = 0;
 	const cJSON *member;
 
 	cJSON_ArrayForEach(member, object)
 	{
-		if (count == DUPLICATE_CHECK_MAX)
-			return true;
 		keys[count++] = member->string;
 	}
 	qsort(keys, count, sizeof(keys[0]), compare_keys);
@@ -146,15 +190,16 @@ static bool object_has_duplicates(const cJSON *object)
 }
 
 /* Recursion is bounded by SK_JSON_MAX_DEPTH. */
-static bool has_duplicates(const cJSON *node) /* NOLINT(misc-no-recursion) */
+static bool has_duplicates(struct sk_arena *arena,
+			   const cJSON *node) /* NOLINT(misc-no-recursion) */
 {
 	const cJSON *child;
 
-	if (cJSON_IsObject(node) && object_has_duplicates(node))
+	if (cJSON_IsObject(node) && object_has_duplicates(arena, node))
 		return true;
 	cJSON_ArrayForEach(child, node)
 	{
-		if (has_duplicates(child))
+		if (has_duplicates(arena, child))
 			return true;
 	}
 	return false;
@@ -168,7 +213,7 @@ static void free_tree(void *tree)
 enum sk_status sk_json_parse(struct sk_context *context, const char *text, size_t len,
 			     const struct cJSON **out)
 {
-	const char *why = refuse((const unsigned char *)text, len);
+	const char *why = refuse(text, len);
 	char *copy;
 	cJSON *tree;
 
@@ -178,9 +223,10 @@ enum sk_status sk_json_parse(struct sk_context *context, const char *text, size_
 	copy = sk_arena_memdup(context->arena, text, len);
 	tree = cJSON_ParseWithLengthOpts(copy, len + 1, NULL, 1);
 	if (tree == NULL)
-		return sk_fail(context, SK_MALFORMED, "malformed_json", "the body is not one JSON value");
+		return sk_fail(context, SK_MALFORMED, "malformed_json",
+			       "the body is not one JSON value");
 	sk_arena_defer(context->arena, free_tree, tree);
-	if (has_duplicates(tree))
+	if (has_duplicates(context->arena, tree))
 		return sk_fail(context, SK_MALFORMED, "malformed_json",
 			       "the JSON has the same key twice in one object");
 	*out = tree;

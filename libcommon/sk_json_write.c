@@ -27,7 +27,7 @@ static void put_string(struct sk_buf *buf, const char *text)
 		if (c == '\0')
 			break;
 		if (c == '"' || c == '\\')
-			sk_buf_put(buf, (const char[]){ '\\', (char)c }, 2);
+			sk_buf_put(buf, (const char[]) { '\\', (char)c }, 2);
 		else if (c == '\n')
 			sk_buf_put(buf, "\\n", 2);
 		else

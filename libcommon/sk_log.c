@@ -8,9 +8,10 @@
 #include <unistd.h>
 
 #include "sk_time.h"
+#include "sk_utf8.h"
 
-#define LINE_MAX_BYTES 4096
-#define MESSAGE_MAX_BYTES 1536 /* escaped, at worst two and a half times that */
+#define LINE_MAX_BYTES	  4096
+#define MESSAGE_MAX_BYTES 1536 /* escaped it may grow; put_escaped then cuts it */
 
 static struct {
 	char service[32];
@@ -48,16 +49,25 @@ static void put(struct line *line, const char *text, size_t len)
 
 static void put_escaped(struct line *line, const char *text)
 {
-	for (; *text != '\0' && line->len < sizeof(line->text) - 16; text++) {
+	size_t left = strlen(text);
+
+	while (left > 0 && line->len < sizeof(line->text) - 16) {
+		size_t length = sk_utf8_length(text, left);
 		unsigned char c = (unsigned char)*text;
 		char escaped[8];
 
-		if (c == '"' || c == '\\')
-			put(line, (const char[]){ '\\', (char)c }, 2);
+		if (length == 0)
+			put(line, "\\ufffd", 6);
+		else if (c == '"' || c == '\\')
+			put(line, (const char[]) { '\\', (char)c }, 2);
 		else if (c < ' ' || c == 127)
-			put(line, escaped, (size_t)snprintf(escaped, sizeof(escaped), "\\u%04x", c));
+			put(line, escaped,
+			    (size_t)snprintf(escaped, sizeof(escaped), "\\u%04x", c));
 		else
-			put(line, text, 1);
+			put(line, text, length);
+		length += length == 0;
+		text += length;
+		left -= length;
 	}
 }
 
@@ -117,16 +127,16 @@ void sk_log_failure(enum sk_log_level level, const struct sk_context *context, c
 	if (level < settings.least)
 		return;
 	snprintf(message, sizeof(message), "%s: %s", what,
-		 context->error.detail[0] != '\0' ? context->error.detail :
-						    sk_status_name(context->error.status));
+		 context->error.detail[0] != '\0' ? context->error.detail
+						  : sk_status_name(context->error.status));
 	begin(&line, level, context);
 	put_text(&line, "code", context->error.code);
 	put_text(&line, "message", message);
 	end(&line);
 }
 
-void sk_log_access(const struct sk_context *context, const char *method, const char *route, int status,
-		   int64_t duration_us)
+void sk_log_access(const struct sk_context *context, const char *method, const char *route,
+		   int status, int64_t duration_us)
 {
 	char numbers[64];
 	struct line line;
@@ -138,8 +148,8 @@ void sk_log_access(const struct sk_context *context, const char *method, const c
 	put_text(&line, "method", method);
 	put_text(&line, "route", route);
 	put(&line, numbers,
-	    (size_t)snprintf(numbers, sizeof(numbers), ",\"status\":%d,\"duration_us\":%lld", status,
-			     (long long)duration_us));
+	    (size_t)snprintf(numbers, sizeof(numbers), ",\"status\":%d,\"duration_us\":%lld",
+			     status, (long long)duration_us));
 	put_text(&line, "address", context->actor.address);
 	end(&line);
 }

@@ -8,9 +8,10 @@
 #include "sk_id.h"
 #include "sk_json.h"
 #include "sk_money.h"
+#include "sk_utf8.h"
 
-#define DEFAULT_MAX_BYTES 1024
-#define DEFAULT_MAX_COUNT 64
+#define DEFAULT_MAX_BYTES  1024
+#define DEFAULT_MAX_COUNT  64
 #define UNPACK_EXTRA_BYTES 4096 /* the smallest message has a struct, too */
 
 /* ---- types ---- */
@@ -45,8 +46,8 @@ static const struct sk_field_rules NO_RULES = { .field = "" };
 
 static enum sk_status refuse(const struct check *check, const char *why)
 {
-	return sk_fail(check->context, SK_INVALID, "invalid_message", "%s.%s %s", check->message->name,
-		       check->field->name, why);
+	return sk_fail(check->context, SK_INVALID, "invalid_message", "%s.%s %s",
+		       check->message->name, check->field->name, why);
 }
 
 static const struct sk_field_rules *rules_of(const struct sk_message_type *type, const char *field)
@@ -55,33 +56,6 @@ static const struct sk_field_rules *rules_of(const struct sk_message_type *type,
 		if (strcmp(type->rules[i].field, field) == 0)
 			return &type->rules[i];
 	return &NO_RULES;
-}
-
-/* Valid UTF-8 (RFC 3629), by the table of its lead bytes. */
-static bool is_utf8(const char *text)
-{
-	const unsigned char *at = (const unsigned char *)text;
-
-	while (*at != '\0') {
-		unsigned char c = *at++;
-		unsigned char low = 0x80, high = 0xbf;
-		int more = c < 0x80 ? 0 : c >= 0xc2 && c < 0xe0 ? 1 : c >= 0xe0 && c < 0xf0 ? 2 : c >= 0xf0 && c < 0xf5 ? 3 : -1;
-
-		if (more < 0)
-			return false;
-		if (c == 0xe0)
-			low = 0xa0;
-		else if (c == 0xed)
-			high = 0x9f;
-		else if (c == 0xf0)
-			low = 0x90;
-		else if (c == 0xf4)
-			high = 0x8f;
-		for (; more > 0; more--, at++, low = 0x80, high = 0xbf)
-			if (*at < low || *at > high)
-				return false;
-	}
-	return true;
 }
 
 static enum sk_status check_text(const struct check *check, const char *text)
@@ -93,7 +67,7 @@ static enum sk_status check_text(const struct check *check, const char *text)
 		return rules->required ? refuse(check, "is empty") : SK_OK;
 	if (strlen(text) > max)
 		return refuse(check, "is too long");
-	if (!is_utf8(text))
+	if (!sk_utf8_valid(text, strlen(text)))
 		return refuse(check, "is no UTF-8");
 	if (rules->uuid && !sk_id_valid(text))
 		return refuse(check, "is no UUID");
@@ -135,7 +109,8 @@ static enum sk_status check_enum(const struct check *check, int value)
 static enum sk_status check_message(struct sk_context *context, const ProtobufCMessage *message);
 
 /* One value of a field, at its place in memory. */
-static enum sk_status check_value(const struct check *check, const void *value) /* NOLINT(misc-no-recursion) */
+static enum sk_status check_value(const struct check *check,
+				  const void *value) /* NOLINT(misc-no-recursion) */
 {
 	switch (check->field->type) {
 	case PROTOBUF_C_TYPE_STRING:
@@ -163,7 +138,7 @@ static enum sk_status check_value(const struct check *check, const void *value) 
 	case PROTOBUF_C_TYPE_FIXED64:
 		if (*(const uint64_t *)value > INT64_MAX)
 			return refuse(check, "is out of range");
-		return check_number(check, (int64_t)*(const uint64_t *)value);
+		return check_number(check, (int64_t) * (const uint64_t *)value);
 	case PROTOBUF_C_TYPE_BOOL:
 	case PROTOBUF_C_TYPE_FLOAT:
 	case PROTOBUF_C_TYPE_DOUBLE:
@@ -203,8 +178,8 @@ static size_t element_size(ProtobufCType type)
 }
 
 /* The elements of a repeated field. */
-static const char *elements_of(const ProtobufCMessage *message, const ProtobufCFieldDescriptor *field,
-			       size_t *count)
+static const char *elements_of(const ProtobufCMessage *message,
+			       const ProtobufCFieldDescriptor *field, size_t *count)
 {
 	const char *base = (const char *)message;
 
@@ -212,9 +187,12 @@ static const char *elements_of(const ProtobufCMessage *message, const ProtobufCF
 	return *(const char *const *)(const void *)(base + field->offset);
 }
 
-static enum sk_status check_repeated(const struct check *check, const ProtobufCMessage *message) /* NOLINT(misc-no-recursion) */
+static enum sk_status
+check_repeated(const struct check *check,
+	       const ProtobufCMessage *message) /* NOLINT(misc-no-recursion) */
 {
-	size_t count, max = check->rules->max_count > 0 ? check->rules->max_count : DEFAULT_MAX_COUNT;
+	size_t count,
+		max = check->rules->max_count > 0 ? check->rules->max_count : DEFAULT_MAX_COUNT;
 	const char *elements = elements_of(message, check->field, &count);
 
 	if (count > max)
@@ -222,7 +200,8 @@ static enum sk_status check_repeated(const struct check *check, const ProtobufCM
 	if (count == 0 && check->rules->required)
 		return refuse(check, "is empty");
 	for (size_t i = 0; i < count; i++) {
-		enum sk_status st = check_value(check, elements + i * element_size(check->field->type));
+		enum sk_status st = check_value(check,
+						elements + i * element_size(check->field->type));
 
 		if (st != SK_OK)
 			return st;
@@ -231,18 +210,20 @@ static enum sk_status check_repeated(const struct check *check, const ProtobufCM
 }
 
 /* Recursion is as deep as the schema, which has no recursive type (generate.py refuses them). */
-static enum sk_status check_message(struct sk_context *context, const ProtobufCMessage *message) /* NOLINT(misc-no-recursion) */
+static enum sk_status check_message(struct sk_context *context,
+				    const ProtobufCMessage *message) /* NOLINT(misc-no-recursion) */
 {
 	const struct sk_message_type *type = sk_message_type_of(message->descriptor);
 	enum sk_status st = SK_OK;
 
 	for (unsigned i = 0; st == SK_OK && i < message->descriptor->n_fields; i++) {
 		const ProtobufCFieldDescriptor *field = &message->descriptor->fields[i];
-		struct check check = { context, message->descriptor, field, rules_of(type, field->name) };
+		struct check check = { context, message->descriptor, field,
+				       rules_of(type, field->name) };
 
-		st = field->label == PROTOBUF_C_LABEL_REPEATED ?
-			     check_repeated(&check, message) :
-			     check_value(&check, (const char *)message + field->offset);
+		st = field->label == PROTOBUF_C_LABEL_REPEATED
+			     ? check_repeated(&check, message)
+			     : check_value(&check, (const char *)message + field->offset);
 	}
 	return st;
 }
@@ -285,14 +266,16 @@ static bool lost_bytes(const ProtobufCMessage *message, size_t len)
 	return protobuf_c_message_get_packed_size(message) < len;
 }
 
-enum sk_status sk_message_unpack(struct sk_context *context, const ProtobufCMessageDescriptor *descriptor,
-				 const void *data, size_t len, ProtobufCMessage **out)
+enum sk_status sk_message_unpack(struct sk_context *context,
+				 const ProtobufCMessageDescriptor *descriptor, const void *data,
+				 size_t len, ProtobufCMessage **out)
 {
 	struct bounded bounded = { context->arena, len * SK_UNPACK_FACTOR + UNPACK_EXTRA_BYTES };
 	ProtobufCAllocator allocator = { bounded_alloc, bounded_free, &bounded };
 
 	if (len > SK_MESSAGE_MAX_BYTES)
-		return sk_fail(context, SK_TOO_LARGE, "message_too_large", "a message of %zu bytes", len);
+		return sk_fail(context, SK_TOO_LARGE, "message_too_large", "a message of %zu bytes",
+			       len);
 	*out = protobuf_c_message_unpack(descriptor, &allocator, len, data);
 	if (*out == NULL)
 		return sk_fail(context, SK_INVALID, "invalid_message", "the bytes are no %s",
@@ -313,8 +296,8 @@ enum sk_status sk_message_pack(struct sk_context *context, const ProtobufCMessag
 		return st;
 	*len = protobuf_c_message_get_packed_size(message);
 	if (*len > SK_MESSAGE_MAX_BYTES)
-		return sk_fail(context, SK_TOO_LARGE, "message_too_large", "%s would have %zu bytes",
-			       message->descriptor->name, *len);
+		return sk_fail(context, SK_TOO_LARGE, "message_too_large",
+			       "%s would have %zu bytes", message->descriptor->name, *len);
 	bytes = sk_arena_alloc(context->arena, *len + 1);
 	protobuf_c_message_pack(message, bytes);
 	*data = bytes;
@@ -332,7 +315,8 @@ static void write_bytes(struct sk_json *json, const char *key, const ProtobufCBi
 	sk_json_text(json, key, text);
 }
 
-static void write_value(struct sk_json *json, const char *key, const ProtobufCFieldDescriptor *field, /* NOLINT(misc-no-recursion) */
+static void write_value(struct sk_json *json, const char *key,
+			const ProtobufCFieldDescriptor *field, /* NOLINT(misc-no-recursion) */
 			const void *value)
 {
 	const ProtobufCEnumValue *name;
@@ -380,7 +364,8 @@ static void write_value(struct sk_json *json, const char *key, const ProtobufCFi
 	}
 }
 
-void sk_message_to_json(struct sk_json *json, const char *key, const ProtobufCMessage *message) /* NOLINT(misc-no-recursion) */
+void sk_message_to_json(struct sk_json *json, const char *key,
+			const ProtobufCMessage *message) /* NOLINT(misc-no-recursion) */
 {
 	sk_json_begin_object(json, key);
 	for (unsigned i = 0; i < message->descriptor->n_fields; i++) {
@@ -389,7 +374,8 @@ void sk_message_to_json(struct sk_json *json, const char *key, const ProtobufCMe
 		size_t count;
 
 		if (field->label != PROTOBUF_C_LABEL_REPEATED) {
-			write_value(json, field->name, field, (const char *)message + field->offset);
+			write_value(json, field->name, field,
+				    (const char *)message + field->offset);
 			continue;
 		}
 		elements = elements_of(message, field, &count);

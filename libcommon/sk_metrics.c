@@ -13,14 +13,14 @@
 enum kind { COUNTER, GAUGE, HISTOGRAM };
 
 /* Upper bounds of the buckets in microseconds; the last bucket is +Inf. */
-static const int64_t BOUNDS_US[] = { 500,    1000,   2500,   5000,    10000,   25000,  50000,
+static const int64_t BOUNDS_US[] = { 500,    1000,   2500,   5000,    10000,   25000,	50000,
 				     100000, 250000, 500000, 1000000, 2500000, 10000000 };
 #define BOUNDS ((int)(sizeof(BOUNDS_US) / sizeof(BOUNDS_US[0])))
 
 struct sk_metric {
 	struct sk_metric *next;
 	char *labels;
-	atomic_llong value;   /* histogram: count */
+	atomic_llong value; /* histogram: count */
 	atomic_llong sum_us;
 	atomic_llong *buckets; /* histogram: BOUNDS + 1 */
 };
@@ -144,8 +144,8 @@ struct sk_metric *sk_metrics_gauge(struct sk_metrics *metrics, const char *name,
 	return find_series(metrics, GAUGE, name, help, labels);
 }
 
-struct sk_metric *sk_metrics_histogram(struct sk_metrics *metrics, const char *name, const char *help,
-				       const char *labels)
+struct sk_metric *sk_metrics_histogram(struct sk_metrics *metrics, const char *name,
+				       const char *help, const char *labels)
 {
 	return find_series(metrics, HISTOGRAM, name, help, labels);
 }
@@ -176,6 +176,15 @@ int64_t sk_metric_value(const struct sk_metric *metric)
 	return atomic_load_explicit(&metric->value, memory_order_relaxed);
 }
 
+/* The name, its labels where it has any, and the space before the value. */
+static void write_name(struct sk_buf *out, const char *name, const char *suffix, const char *labels)
+{
+	if (labels[0] == '\0')
+		sk_buf_printf(out, "%s%s ", name, suffix);
+	else
+		sk_buf_printf(out, "%s%s{%s} ", name, suffix, labels);
+}
+
 static void write_histogram(const struct family *family, const struct sk_metric *series,
 			    struct sk_buf *out)
 {
@@ -185,15 +194,17 @@ static void write_histogram(const struct family *family, const struct sk_metric 
 	for (int i = 0; i <= BOUNDS; i++) {
 		total += atomic_load_explicit(&series->buckets[i], memory_order_relaxed);
 		if (i < BOUNDS)
-			sk_buf_printf(out, "%s_bucket{%s%sle=\"%g\"} %lld\n", family->name, series->labels,
-				      comma, (double)BOUNDS_US[i] / 1e6, total);
+			sk_buf_printf(out, "%s_bucket{%s%sle=\"%g\"} %lld\n", family->name,
+				      series->labels, comma, (double)BOUNDS_US[i] / 1e6, total);
 		else
 			sk_buf_printf(out, "%s_bucket{%s%sle=\"+Inf\"} %lld\n", family->name,
 				      series->labels, comma, total);
 	}
-	sk_buf_printf(out, "%s_sum{%s} %.6f\n%s_count{%s} %lld\n", family->name, series->labels,
-		      (double)atomic_load_explicit(&series->sum_us, memory_order_relaxed) / 1e6,
-		      family->name, series->labels, total);
+	write_name(out, family->name, "_sum", series->labels);
+	sk_buf_printf(out, "%.6f\n",
+		      (double)atomic_load_explicit(&series->sum_us, memory_order_relaxed) / 1e6);
+	write_name(out, family->name, "_count", series->labels);
+	sk_buf_printf(out, "%lld\n", total);
 }
 
 static void write_family(const struct family *family, struct sk_buf *out)
@@ -202,14 +213,14 @@ static void write_family(const struct family *family, struct sk_buf *out)
 
 	sk_buf_printf(out, "# HELP %s %s\n# TYPE %s %s\n", family->name, family->help, family->name,
 		      types[family->kind]);
-	for (const struct sk_metric *series = family->series; series != NULL; series = series->next) {
-		if (family->kind == HISTOGRAM)
+	for (const struct sk_metric *series = family->series; series != NULL;
+	     series = series->next) {
+		if (family->kind == HISTOGRAM) {
 			write_histogram(family, series, out);
-		else if (series->labels[0] == '\0')
-			sk_buf_printf(out, "%s %lld\n", family->name, (long long)sk_metric_value(series));
-		else
-			sk_buf_printf(out, "%s{%s} %lld\n", family->name, series->labels,
-				      (long long)sk_metric_value(series));
+			continue;
+		}
+		write_name(out, family->name, "", series->labels);
+		sk_buf_printf(out, "%lld\n", (long long)sk_metric_value(series));
 	}
 }
 
@@ -233,7 +244,8 @@ static long resident_bytes(void)
 
 	if (file == NULL)
 		return 0;
-	if (fscanf(file, "%*s %ld", &pages) != 1) /* NOLINT(cert-err34-c): the kernel's own number */
+	if (fscanf(file, "%*s %ld", &pages) !=
+	    1) /* NOLINT(cert-err34-c): the kernel's own number */
 		pages = 0;
 	fclose(file);
 	return pages * sysconf(_SC_PAGESIZE);
@@ -249,17 +261,18 @@ static void write_process(struct sk_buf *out)
 	struct rusage usage = { 0 };
 
 	getrusage(RUSAGE_SELF, &usage);
-	sk_buf_printf(out,
-		      "# HELP process_resident_memory_bytes resident memory\n"
-		      "# TYPE process_resident_memory_bytes gauge\nprocess_resident_memory_bytes %ld\n"
-		      "# HELP process_cpu_seconds_total user and system time\n"
-		      "# TYPE process_cpu_seconds_total counter\nprocess_cpu_seconds_total %.3f\n"
-		      "# HELP process_open_fds open files\n"
-		      "# TYPE process_open_fds gauge\nprocess_open_fds %ld\n"
-		      "# HELP process_threads threads\n"
-		      "# TYPE process_threads gauge\nprocess_threads %ld\n",
-		      resident_bytes(), seconds(usage.ru_utime) + seconds(usage.ru_stime),
-		      count_folder("/proc/self/fd"), count_folder("/proc/self/task"));
+	sk_buf_printf(
+		out,
+		"# HELP process_resident_memory_bytes resident memory\n"
+		"# TYPE process_resident_memory_bytes gauge\nprocess_resident_memory_bytes %ld\n"
+		"# HELP process_cpu_seconds_total user and system time\n"
+		"# TYPE process_cpu_seconds_total counter\nprocess_cpu_seconds_total %.3f\n"
+		"# HELP process_open_fds open files\n"
+		"# TYPE process_open_fds gauge\nprocess_open_fds %ld\n"
+		"# HELP process_threads threads\n"
+		"# TYPE process_threads gauge\nprocess_threads %ld\n",
+		resident_bytes(), seconds(usage.ru_utime) + seconds(usage.ru_stime),
+		count_folder("/proc/self/fd"), count_folder("/proc/self/task"));
 }
 
 void sk_metrics_write(struct sk_metrics *metrics, struct sk_buf *out)

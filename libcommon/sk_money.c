@@ -5,13 +5,17 @@
 #include <string.h>
 
 /* ISO 4217, active codes, by digits after the point. */
-static const char TWO_DIGITS[] =
-	"AED AFN ALL AMD AOA ARS AUD AWG AZN BAM BBD BDT BGN BMD BND BOB BRL BSD BTN BWP BYN BZD CAD CDF "
-	"CHF CNY COP CRC CUP CVE CZK DKK DOP DZD EGP ERN ETB EUR FJD FKP GBP GEL GHS GIP GMD GTQ GYD HKD "
-	"HNL HTG HUF IDR ILS INR IRR JMD KES KGS KHR KPW KYD KZT LAK LBP LKR LRD LSL MAD MDL MGA MKD MMK "
-	"MNT MOP MRU MUR MVR MWK MXN MYR MZN NAD NGN NIO NOK NPR NZD PAB PEN PGK PHP PKR PLN QAR RON RSD "
-	"RUB SAR SBD SCR SDG SEK SGD SHP SLE SOS SRD SSP STN SVC SYP SZL THB TJS TMT TOP TRY TTD TWD TZS "
-	"UAH USD UYU UZS VES WST XCD YER ZAR ZMW ZWG";
+static const char TWO_DIGITS[] = "AED AFN ALL AMD AOA ARS AUD AWG AZN BAM BBD BDT BGN BMD BND BOB "
+				 "BRL BSD BTN BWP BYN BZD CAD CDF "
+				 "CHF CNY COP CRC CUP CVE CZK DKK DOP DZD EGP ERN ETB EUR FJD FKP "
+				 "GBP GEL GHS GIP GMD GTQ GYD HKD "
+				 "HNL HTG HUF IDR ILS INR IRR JMD KES KGS KHR KPW KYD KZT LAK LBP "
+				 "LKR LRD LSL MAD MDL MGA MKD MMK "
+				 "MNT MOP MRU MUR MVR MWK MXN MYR MZN NAD NGN NIO NOK NPR NZD PAB "
+				 "PEN PGK PHP PKR PLN QAR RON RSD "
+				 "RUB SAR SBD SCR SDG SEK SGD SHP SLE SOS SRD SSP STN SVC SYP SZL "
+				 "THB TJS TMT TOP TRY TTD TWD TZS "
+				 "UAH USD UYU UZS VED VES WST XCD XCG YER ZAR ZMW ZWG";
 static const char NO_DIGITS[] = "BIF CLP DJF GNF ISK JPY KMF KRW PYG RWF UGX VND VUV XAF XOF XPF";
 static const char THREE_DIGITS[] = "BHD IQD JOD KWD LYD OMR TND";
 
@@ -68,14 +72,15 @@ enum sk_status sk_money_times(struct sk_money price, int64_t quantity, struct sk
 
 enum sk_status sk_money_parse(const char *decimal, const char *currency, struct sk_money *money)
 {
-	int digits = sk_currency_digits(currency), after = -1;
+	int digits, after = -1;
 	int64_t minor = 0;
 	bool any = false;
 
 	if (!sk_currency_valid(currency))
 		return SK_INVALID;
+	digits = sk_currency_digits(currency);
 	for (const char *at = decimal; *at != '\0'; at++) {
-		if (*at == '.' && after < 0 && any) {
+		if (*at == '.' && after < 0 && any && at[1] != '\0') {
 			after = 0;
 			continue;
 		}
@@ -111,7 +116,7 @@ const char *sk_money_format(struct sk_money money, char out[SK_MONEY_TEXT_BYTES]
 	if (digits == 0)
 		snprintf(out, SK_MONEY_TEXT_BYTES, "%s%" PRIu64 " %s", sign, minor, money.currency);
 	else
-		snprintf(out, SK_MONEY_TEXT_BYTES, "%s%" PRIu64 ".%0*" PRIu64 " %s", sign, minor / unit,
-			 digits, minor % unit, money.currency);
+		snprintf(out, SK_MONEY_TEXT_BYTES, "%s%" PRIu64 ".%0*" PRIu64 " %s", sign,
+			 minor / unit, digits, minor % unit, money.currency);
 	return out;
 }

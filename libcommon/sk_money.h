@@ -9,7 +9,7 @@
 #include "sk_status.h"
 
 struct sk_money {
-	int64_t minor;    /* pence, cents; for JPY yen */
+	int64_t minor;	  /* pence, cents; for JPY yen */
 	char currency[4]; /* "GBP" and NUL */
 };
 
@@ -23,12 +23,16 @@ bool sk_currency_valid(const char *code);
 int sk_currency_digits(const char *code);
 
 struct sk_money sk_money_of(int64_t minor, const char *currency);
-SK_MUST_CHECK enum sk_status sk_money_add(struct sk_money a, struct sk_money b, struct sk_money *sum);
-SK_MUST_CHECK enum sk_status sk_money_times(struct sk_money price, int64_t quantity, struct sk_money *total);
+SK_MUST_CHECK enum sk_status sk_money_add(struct sk_money a, struct sk_money b,
+					  struct sk_money *sum);
+SK_MUST_CHECK enum sk_status sk_money_times(struct sk_money price, int64_t quantity,
+					    struct sk_money *total);
 
-/* "12.5" and "GBP" -> 1250. Refuses signs, exponents, more digits than the
- * currency has, and amounts over SK_MONEY_MAX_MINOR. */
-SK_MUST_CHECK enum sk_status sk_money_parse(const char *decimal, const char *currency, struct sk_money *money);
+/* "12.5" and "GBP" -> 1250. Refuses signs, exponents, a point without
+ * digits on both sides, more digits than the currency has (zeros apart), and
+ * amounts over SK_MONEY_MAX_MINOR. */
+SK_MUST_CHECK enum sk_status sk_money_parse(const char *decimal, const char *currency,
+					    struct sk_money *money);
 
 #define SK_MONEY_TEXT_BYTES 32
 /* 1250 GBP -> "12.50 GBP". Returns out. */

@@ -27,15 +27,17 @@ int64_t sk_time_monotonic_us(void)
 
 const char *sk_time_format(int64_t time_us, char out[SK_RFC3339_BYTES])
 {
-	time_t seconds = (time_t)(time_us / SK_SECOND_US);
-	unsigned micros = (unsigned)(time_us % SK_SECOND_US);
+	/* Towards the past: before 1970 the microseconds still count forward. */
+	int64_t micros = (time_us % SK_SECOND_US + SK_SECOND_US) % SK_SECOND_US;
+	time_t seconds = (time_t)((time_us - micros) / SK_SECOND_US);
 	struct tm parts;
 
 	gmtime_r(&seconds, &parts);
 	snprintf(out, SK_RFC3339_BYTES, "%04u-%02u-%02uT%02u:%02u:%02u.%06uZ",
 		 (unsigned)(parts.tm_year + 1900) % 10000, (unsigned)(parts.tm_mon + 1) % 100,
 		 (unsigned)parts.tm_mday % 100, (unsigned)parts.tm_hour % 100,
-		 (unsigned)parts.tm_min % 100, (unsigned)parts.tm_sec % 100, micros % 1000000);
+		 (unsigned)parts.tm_min % 100, (unsigned)parts.tm_sec % 100,
+		 (unsigned)micros % 1000000);
 	return out;
 }
 
@@ -155,8 +157,8 @@ bool sk_time_parse(const char *text, int64_t *time_us)
 
 	if (text == NULL || !read_date(&text, &days))
 		return false;
-	if (*text != '\0' &&
-	    (!read_char(&text, "Tt ") || !read_clock(&text, &clock_us) || !read_offset(&text, &offset_us)))
+	if (*text != '\0' && (!read_char(&text, "Tt ") || !read_clock(&text, &clock_us) ||
+			      !read_offset(&text, &offset_us)))
 		return false;
 	if (*text != '\0')
 		return false;

@@ -42,7 +42,8 @@ static bool is_traceparent(const char *text)
 {
 	if (strlen(text) < SK_TRACEPARENT_BYTES - 1 || strncmp(text, "ff", 2) == 0)
 		return false;
-	if (strspn(text, "0123456789abcdef") != 2 || text[2] != '-' || text[35] != '-' || text[52] != '-')
+	if (strspn(text, "0123456789abcdef") != 2 || text[2] != '-' || text[35] != '-' ||
+	    text[52] != '-')
 		return false;
 	if (strspn(text + 53, "0123456789abcdef") < 2)
 		return false;
