@@ -5,7 +5,8 @@ usage: generate.py --out OUT.c PROTO…   (paths below proto/, from the root of 
 
 Refuses what the C side cannot take: a recursive type (protobuf-c recurses without a bound), a
 rule on a field of the wrong kind, an `entity` that is no field, float and double (money is
-never a fraction), and proto3 `optional` (protobuf-c 1.4 has none).
+never a fraction), proto3 `optional` (protobuf-c 1.4 has none) and oneof (sk_message would read
+a member that is not the one set).
 """
 import argparse
 import importlib
@@ -49,18 +50,24 @@ def refuse_recursion(messages: dict) -> None:
 
 def rule_row(message: str, field, options) -> str | None:
     where = f"{message}.{field.name}"
-    if field.type in (FIELD.TYPE_FLOAT, FIELD.TYPE_DOUBLE) or field.proto3_optional:
-        sys.exit(f"{where}: float, double and optional are not used here")
+    if field.type in (FIELD.TYPE_FLOAT, FIELD.TYPE_DOUBLE):
+        sys.exit(f"{where}: float and double are not used here")
+    if field.HasField("oneof_index"):
+        sys.exit(f"{where}: oneof and optional are not used here")
     if not field.options.HasExtension(options.rules):
         return None
     rules, parts = field.options.Extensions[options.rules], [f'.field = "{field.name}"']
     text_rules = [n for n in ("uuid", "sku", "currency", "email") if getattr(rules, n)]
-    if text_rules and field.type != FIELD.TYPE_STRING:
-        sys.exit(f"{where}: {text_rules[0]} is for strings")
-    if rules.HasField("range") and field.type not in INTEGERS:
-        sys.exit(f"{where}: range is for integers")
-    if rules.max_count and field.label != FIELD.LABEL_REPEATED:
-        sys.exit(f"{where}: max_count is for repeated fields")
+    for rule, given, fits in (
+            (" ".join(text_rules), text_rules, field.type == FIELD.TYPE_STRING),
+            ("max_bytes", rules.max_bytes, field.type in (FIELD.TYPE_STRING, FIELD.TYPE_BYTES)),
+            ("max_count", rules.max_count, field.label == FIELD.LABEL_REPEATED),
+            ("range", rules.HasField("range"), field.type in INTEGERS),
+            ("required", rules.required, field.type != FIELD.TYPE_BOOL)):
+        if given and not fits:
+            sys.exit(f"{where}: {rule} is not for a field of this kind")
+    if rules.range.min > rules.range.max:
+        sys.exit(f"{where}: the range is empty")
     parts += [f".{name} = true" for name in (["required"] if rules.required else []) + text_rules]
     if rules.HasField("range"):
         parts.append(f".has_range = true, .min = {rules.range.min}, .max = {rules.range.max}")
