@@ -74,7 +74,7 @@ static struct sk_ratelimit_verdict take_locally(struct sk_ratelimiter *limiter,
 	} else {
 		arrival_us += interval_us;
 		*place = (struct place){ .name_hash = hash, .arrival_us = arrival_us };
-		verdict.remaining = limit->burst - (int)((arrival_us - now_us) / interval_us);
+		verdict.remaining = limit->burst - (int)((arrival_us - now_us + interval_us - 1) / interval_us);
 	}
 	verdict.reset_s = seconds_up(arrival_us - now_us);
 	pthread_mutex_unlock(&limiter->mutex);

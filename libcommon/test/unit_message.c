@@ -131,7 +131,8 @@ static void a_small_message_cannot_take_much_memory(void **state)
 	assert_int_equal(sk_message_unpack(&context, &souk__orders__v1__order_created__descriptor, bytes, len,
 					   &message),
 			 SK_INVALID);
-	assert_true(sk_arena_used(context.arena) - before <= len * SK_UNPACK_FACTOR + 8192);
+	/* The cap, and what alignment adds to each of many small pieces. */
+	assert_true(sk_arena_used(context.arena) - before <= 2 * len * SK_UNPACK_FACTOR);
 }
 
 static void a_message_over_the_limit_is_refused(void **state)

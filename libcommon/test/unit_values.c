@@ -142,7 +142,7 @@ static void decimals_become_minor_units(void **state)
 		int64_t minor;
 	} cases[] = { { "2.55", "GBP", 255 }, { "2.5", "GBP", 250 }, { "2", "GBP", 200 },
 		      { "0.00", "GBP", 0 },   { "3.390", "GBP", 339 }, { "607.49", "GBP", 60749 },
-		      { "500", "JPY", 500 },  { "1.234", "KWD", 1234 }, { "2.", "GBP", 200 } };
+		      { "500", "JPY", 500 },  { "1.234", "KWD", 1234 } };
 	struct sk_money money;
 
 	(void)state;
@@ -157,7 +157,7 @@ static void what_is_no_amount_is_refused(void **state)
 	static const struct {
 		const char *text, *currency;
 	} cases[] = { { "", "GBP" },	 { "-1", "GBP" },    { "1e3", "GBP" },	 { "1.234", "GBP" },
-		      { "1,5", "GBP" },	 { ".", "GBP" },     { ".5", "GBP" },	 { "1.5", "JPY" },
+		      { "1,5", "GBP" },	 { ".", "GBP" },     { ".5", "GBP" },	 { "2.", "GBP" },    { "1.5", "JPY" },
 		      { "1.2.3", "GBP" }, { "5", "XXX" },    { "5", "gbp" },
 		      { "90071992547410", "GBP" }, { "99999999999999999999", "GBP" } };
 	struct sk_money money;
