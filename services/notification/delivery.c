@@ -9,7 +9,6 @@
 #include "notification.h"
 
 #define CLAIM_MAX	   8
-#define LEASE_MS	   90000 /* more than a run lasts (main.c) */
 #define WEBHOOK_TIMEOUT_MS 5000
 
 static enum sk_status post(struct notification_service *service, struct sk_context *context,
@@ -58,6 +57,7 @@ static enum sk_status deliver(struct notification_service *service, struct sk_co
 			      const struct notification_delivery *delivery)
 {
 	struct notification_attempt attempt = { .error = "" };
+	int attempts = delivery->attempts + 1;
 	enum sk_status st;
 
 	context->trace = sk_trace_continue(delivery->traceparent);
@@ -66,13 +66,18 @@ static enum sk_status deliver(struct notification_service *service, struct sk_co
 		attempt.error = sk_arena_strdup(context->arena, context->error.detail);
 		sk_context_clear_error(context);
 	}
-	attempt.fate = notification_webhook_fate(attempt.http_status, delivery->attempts);
-	attempt.delay_ms = notification_webhook_delay_ms(delivery->attempts);
+	attempt.fate = notification_webhook_fate(attempt.http_status, attempts);
+	attempt.delay_ms = notification_webhook_delay_ms(attempts);
 	if (attempt.fate == NOTIFICATION_GIVE_UP)
 		sk_log(SK_LOG_WARN, context, "webhook %s was given up after %d attempts (%d %s)",
-		       delivery->message_id, delivery->attempts, attempt.http_status,
-		       attempt.error);
+		       delivery->message_id, attempts, attempt.http_status, attempt.error);
 	return notification_store_attempted(service->parts->pg, context, delivery->id, &attempt);
+}
+
+/* Whether the run may begin one more: those left are due again when the lease ends. */
+static bool has_time(const struct sk_context *context)
+{
+	return sk_context_remaining_ms(context, WEBHOOK_TIMEOUT_MS) == WEBHOOK_TIMEOUT_MS;
 }
 
 enum sk_status notification_sweep_webhooks(struct sk_context *context, void *app, bool *again)
@@ -80,9 +85,9 @@ enum sk_status notification_sweep_webhooks(struct sk_context *context, void *app
 	struct notification_service *service = app;
 	struct notification_deliveries claimed;
 	enum sk_status st = notification_store_claim_deliveries(service->parts->pg, context,
-								CLAIM_MAX, LEASE_MS, &claimed);
+								CLAIM_MAX, &claimed);
 
-	for (int i = 0; st == SK_OK && i < claimed.count; i++)
+	for (int i = 0; st == SK_OK && i < claimed.count && has_time(context); i++)
 		st = deliver(service, context, &claimed.list[i]);
 	*again = st == SK_OK && claimed.count == CLAIM_MAX;
 	return st;

@@ -18,8 +18,8 @@ static const struct sk_config_field CONFIG[] = {
 };
 
 static const struct sk_sweep SWEEPS[] = {
-	{ NOTIFICATION_SWEEP_SMTP, 500, 60000, notification_sweep_smtp },
-	{ NOTIFICATION_SWEEP_WEBHOOKS, 500, 60000, notification_sweep_webhooks },
+	{ NOTIFICATION_SWEEP_SMTP, 500, NOTIFICATION_RUN_MS, notification_sweep_smtp },
+	{ NOTIFICATION_SWEEP_WEBHOOKS, 500, NOTIFICATION_RUN_MS, notification_sweep_webhooks },
 	{ NOTIFICATION_SWEEP_PRUNE, 3600 * 1000, 10000, notification_sweep_prune },
 	{ NULL, 0, 0, NULL },
 };

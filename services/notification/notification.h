@@ -19,6 +19,10 @@
 #define NOTIFICATION_SWEEP_WEBHOOKS "notification-webhooks"
 #define NOTIFICATION_SWEEP_PRUNE    "notification-prune"
 
+/* How long one run of a sweep may last, and its rows stay its own: a run ends before. */
+#define NOTIFICATION_RUN_MS   20000
+#define NOTIFICATION_LEASE_MS 25000
+
 #define NOTIFICATION_TEXT_MAX_BYTES                                                                \
 	(512 * 1024) /* the lines of a message of SK_MESSAGE_MAX_BYTES */
 #define NOTIFICATION_SUBJECT_MAX_BYTES 255
@@ -264,7 +268,7 @@ SK_MUST_CHECK enum sk_status
 notification_store_add(struct sk_tx *tx, const struct notification_message *message, bool *added);
 /* Takes due messages: they are sending from now on, and due again after the lease. */
 SK_MUST_CHECK enum sk_status notification_store_claim(struct sk_pg *pg, struct sk_context *context,
-						      int limit, int64_t lease_ms,
+						      int limit,
 						      struct notification_messages *claimed);
 /* Ends a message in message->state, sent or failed, with its last_error. *ended is false where
  * somebody else did. */
@@ -293,7 +297,7 @@ SK_MUST_CHECK enum sk_status
 notification_store_queue(struct sk_tx *tx, const struct notification_hook *hook, int *queued);
 SK_MUST_CHECK enum sk_status
 notification_store_claim_deliveries(struct sk_pg *pg, struct sk_context *context, int limit,
-				    int64_t lease_ms, struct notification_deliveries *claimed);
+				    struct notification_deliveries *claimed);
 
 /* How one attempt ended. */
 struct notification_attempt {

@@ -8,7 +8,6 @@
 #include "notification.h"
 
 #define CLAIM_MAX	16
-#define LEASE_MS	90000 /* more than a run lasts (main.c) */
 #define MAIL_TIMEOUT_MS 10000
 
 static enum sk_status end_in(struct sk_tx *tx, void *arg)
@@ -63,6 +62,7 @@ static enum sk_status send_one(struct notification_service *service, struct sk_c
 	enum sk_status st;
 
 	context->trace = sk_trace_continue(message->traceparent);
+	message->attempts++;
 	if (notification_expired(message, sk_time_now_us())) {
 		message->last_error = "it was of no use any more";
 		return end(service, context, message, NOTIFICATION_FAILED);
@@ -80,14 +80,20 @@ static enum sk_status send_one(struct notification_service *service, struct sk_c
 					notification_mail_delay_ms(message->attempts));
 }
 
+/* Whether the run may begin one more: those left are due again when the lease ends. */
+static bool has_time(const struct sk_context *context)
+{
+	return sk_context_remaining_ms(context, MAIL_TIMEOUT_MS) == MAIL_TIMEOUT_MS;
+}
+
 enum sk_status notification_sweep_smtp(struct sk_context *context, void *app, bool *again)
 {
 	struct notification_service *service = app;
 	struct notification_messages claimed;
 	enum sk_status st = notification_store_claim(service->parts->pg, context, CLAIM_MAX,
-						     LEASE_MS, &claimed);
+						     &claimed);
 
-	for (int i = 0; st == SK_OK && i < claimed.count; i++)
+	for (int i = 0; st == SK_OK && i < claimed.count && has_time(context); i++)
 		st = send_one(service, context, &claimed.list[i]);
 	*again = st == SK_OK && claimed.count == CLAIM_MAX;
 	return st;

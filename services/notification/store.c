@@ -16,8 +16,7 @@ static const struct sk_sql SQL_ADD = {
 static const struct sk_sql SQL_CLAIM = {
 	"message_claim",
 	"UPDATE message"
-	" SET state = 'sending', attempts = attempts + 1,"
-	"     due_at = now() + $1 * interval '1 millisecond'"
+	" SET state = 'sending', due_at = now() + $1 * interval '1 millisecond'"
 	" WHERE id IN (SELECT id FROM message WHERE due_at <= now()"
 	"  ORDER BY due_at LIMIT $2 FOR UPDATE SKIP LOCKED)"
 	" RETURNING" MESSAGE_COLUMNS,
@@ -26,7 +25,7 @@ static const struct sk_sql SQL_CLAIM = {
 static const struct sk_sql SQL_END = {
 	"message_end",
 	"UPDATE message"
-	" SET state = $2, last_error = $3, version = version + 1, due_at = NULL,"
+	" SET state = $2, last_error = $3, attempts = $5, version = version + 1, due_at = NULL,"
 	"     sent_at = CASE WHEN $2 = 'sent' THEN now() END,"
 	"     body = CASE WHEN $4 THEN '' ELSE body END"
 	" WHERE id = $1 AND state = 'sending'"
@@ -36,7 +35,8 @@ static const struct sk_sql SQL_END = {
 static const struct sk_sql SQL_AGAIN = {
 	"message_again",
 	"UPDATE message"
-	" SET state = 'queued', last_error = $2, due_at = now() + $3 * interval '1 millisecond'"
+	" SET state = 'queued', last_error = $2, attempts = $4,"
+	"     due_at = now() + $3 * interval '1 millisecond'"
 	" WHERE id = $1 AND state = 'sending'",
 };
 
@@ -97,11 +97,12 @@ enum sk_status notification_store_add(struct sk_tx *tx, const struct notificatio
 }
 
 enum sk_status notification_store_claim(struct sk_pg *pg, struct sk_context *context, int limit,
-					int64_t lease_ms, struct notification_messages *claimed)
+					struct notification_messages *claimed)
 {
 	struct sk_rows rows;
 	enum sk_status st = sk_pg_run(pg, context, &SQL_CLAIM,
-				      SK_PARAMS(sk_int(lease_ms), sk_int(limit)), &rows);
+				      SK_PARAMS(sk_int(NOTIFICATION_LEASE_MS), sk_int(limit)),
+				      &rows);
 
 	if (st == SK_OK)
 		read_messages(&rows, context->arena, claimed);
@@ -116,7 +117,8 @@ enum sk_status notification_store_end(struct sk_tx *tx, struct notification_mess
 		tx, &SQL_END,
 		SK_PARAMS(sk_text(message->id), sk_text(notification_state_name(message->state)),
 			  sk_text(message->state == NOTIFICATION_SENT ? "" : message->last_error),
-			  sk_bool(notification_kind_is_secret(message->kind))),
+			  sk_bool(notification_kind_is_secret(message->kind)),
+			  sk_int(message->attempts)),
 		&rows);
 
 	*ended = st == SK_OK && rows.count == 1;
@@ -129,10 +131,10 @@ enum sk_status notification_store_again(struct sk_pg *pg, struct sk_context *con
 					const struct notification_message *message,
 					int64_t delay_ms)
 {
-	return sk_pg_run(
-		pg, context, &SQL_AGAIN,
-		SK_PARAMS(sk_text(message->id), sk_text(message->last_error), sk_int(delay_ms)),
-		NULL);
+	return sk_pg_run(pg, context, &SQL_AGAIN,
+			 SK_PARAMS(sk_text(message->id), sk_text(message->last_error),
+				   sk_int(delay_ms), sk_int(message->attempts)),
+			 NULL);
 }
 
 enum sk_status notification_store_list(struct sk_pg *pg, struct sk_context *context,

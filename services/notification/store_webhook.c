@@ -38,8 +38,7 @@ static const struct sk_sql SQL_QUEUE = {
 static const struct sk_sql SQL_CLAIM = {
 	"delivery_claim",
 	"UPDATE webhook_delivery d"
-	" SET state = 'sending', attempts = d.attempts + 1,"
-	"     due_at = now() + $1 * interval '1 millisecond'"
+	" SET state = 'sending', due_at = now() + $1 * interval '1 millisecond'"
 	" FROM webhook_endpoint e"
 	" WHERE e.id = d.endpoint_id AND d.id IN (SELECT id FROM webhook_delivery"
 	"  WHERE due_at <= now() ORDER BY due_at LIMIT $2 FOR UPDATE SKIP LOCKED)"
@@ -49,8 +48,8 @@ static const struct sk_sql SQL_CLAIM = {
 static const struct sk_sql SQL_ATTEMPTED = {
 	"delivery_attempted",
 	"UPDATE webhook_delivery"
-	" SET state = $2, last_status = nullif($3::int, 0), last_error = $4,"
-	"     due_at = now() + $5 * interval '1 millisecond'"
+	" SET state = $2, attempts = attempts + 1, last_status = nullif($3::int, 0),"
+	"     last_error = $4, due_at = now() + $5 * interval '1 millisecond'"
 	" WHERE id = $1",
 };
 
@@ -145,12 +144,13 @@ enum sk_status notification_store_queue(struct sk_tx *tx, const struct notificat
 }
 
 enum sk_status notification_store_claim_deliveries(struct sk_pg *pg, struct sk_context *context,
-						   int limit, int64_t lease_ms,
+						   int limit,
 						   struct notification_deliveries *claimed)
 {
 	struct sk_rows rows;
 	enum sk_status st = sk_pg_run(pg, context, &SQL_CLAIM,
-				      SK_PARAMS(sk_int(lease_ms), sk_int(limit)), &rows);
+				      SK_PARAMS(sk_int(NOTIFICATION_LEASE_MS), sk_int(limit)),
+				      &rows);
 
 	if (st != SK_OK)
 		return st;

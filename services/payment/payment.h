@@ -24,8 +24,8 @@
 /* How many rows one run of a sweep takes, and how long they stay its own. A run
  * ends before its rows are free again, so no two ask a provider at the same time. */
 #define PAYMENT_CLAIM_MAX 32
-#define PAYMENT_RUN_MS	  25000
-#define PAYMENT_LEASE_MS  30000
+#define PAYMENT_RUN_MS	  10000
+#define PAYMENT_LEASE_MS  15000
 
 enum payment_state {
 	PAYMENT_REQUESTED, /* the order asked; no provider knows yet */
