@@ -55,6 +55,8 @@ static void decode_items(struct sk_fields *fields, struct sk_arena *arena,
 		struct sk_fields item = sk_field_element(fields, "items", i);
 		struct order_item *at = &draft->items[draft->count];
 
+		if (item.object == NULL)
+			continue;
 		at->position = i;
 		at->sku = sk_field_sku(&item, "sku", SK_FIELD_REQUIRED);
 		at->quantity = sk_field_int(&item, "quantity", 1, ORDER_QUANTITY_MAX,
