@@ -186,9 +186,9 @@ static enum sk_status get_endpoints(struct sk_request *request, struct sk_reply 
 {
 	struct notification_service *service = app;
 	struct notification_endpoints found;
-	const char *before, *cursor = NULL;
+	const char *before = NULL, *cursor = NULL;
 	struct sk_json *json;
-	int limit;
+	int limit = 0;
 	enum sk_status st = decode_page(request, &before, &limit);
 
 	if (st == SK_OK)

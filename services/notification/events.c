@@ -134,7 +134,7 @@ static enum sk_status webhook_body(const struct sk_message *message, const char 
 	sk_json_end_object(&json);
 	if (!sk_buf_ok(&json.buf))
 		return sk_fail(message->context, SK_TOO_LARGE, "webhook_too_large",
-			       "the event has over %d bytes as JSON",
+			       "the event has over %zu bytes as JSON",
 			       NOTIFICATION_WEBHOOK_MAX_BYTES);
 	*body = sk_buf_text(&json.buf);
 	return SK_OK;

@@ -3,9 +3,9 @@
 #include <string.h>
 
 #define MAIL_BASE_MS	     1000
-#define MAIL_MAX_MS	     (3600 * 1000)
+#define MAIL_MAX_MS	     ((int64_t)3600 * 1000)
 #define WEBHOOK_BASE_MS	     5000
-#define WEBHOOK_MAX_MS	     (6 * 3600 * 1000)
+#define WEBHOOK_MAX_MS	     ((int64_t)6 * 3600 * 1000)
 #define WEBHOOK_ATTEMPTS_MAX 10
 
 static const char *const STATE_NAMES[NOTIFICATION_STATES] = {

@@ -59,7 +59,7 @@ static enum sk_status host_of(struct sk_context *context, const char *text, cons
 
 enum sk_status notification_target_check(struct sk_context *context, const char *url)
 {
-	const char *host;
+	const char *host = NULL;
 
 	return host_of(context, url, &host);
 }
@@ -83,7 +83,7 @@ enum sk_status notification_target_resolve(struct sk_context *context, const cha
 {
 	struct addrinfo hints = { .ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM };
 	struct addrinfo *list = NULL;
-	const char *host;
+	const char *host = NULL;
 	bool open = true;
 	enum sk_status st = host_of(context, url, &host);
 

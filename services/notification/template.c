@@ -136,7 +136,7 @@ enum sk_status notification_template_render(struct sk_context *context, const ch
 	}
 	if (!sk_buf_ok(&out))
 		return sk_fail(context, SK_TOO_LARGE, "message_too_large",
-			       "a message has over %d bytes", NOTIFICATION_TEXT_MAX_BYTES);
+			       "a message has over %zu bytes", NOTIFICATION_TEXT_MAX_BYTES);
 	*rendered = sk_buf_text(&out);
 	return SK_OK;
 }

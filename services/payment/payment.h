@@ -18,7 +18,7 @@
 #define PAYMENT_SWEEP_TEST_PROVIDER "payment-test-provider"
 #define PAYMENT_SWEEP_PRUNE	    "payment-prune"
 
-#define PAYMENT_WEBHOOK_MAX_BYTES (64 * 1024)
+#define PAYMENT_WEBHOOK_MAX_BYTES ((size_t)64 * 1024)
 #define PAYMENT_REASON_MAX_BYTES  500
 
 /* How many rows one run of a sweep takes, and how long they stay its own. A run

@@ -56,9 +56,9 @@ static const struct payment_step STEPS[PAYMENT_STATES][PAYMENT_EVENTS] = {
 };
 
 #define ASK_AGAIN_BASE_MS PAYMENT_LEASE_MS
-#define ASK_AGAIN_MAX_MS  (3600 * 1000)
+#define ASK_AGAIN_MAX_MS  ((int64_t)3600 * 1000)
 #define RETRY_BASE_MS	  500
-#define RETRY_MAX_MS	  (300 * 1000)
+#define RETRY_MAX_MS	  ((int64_t)300 * 1000)
 #define SLOW_MS		  5000
 
 const char *payment_state_name(enum payment_state state)

@@ -15,7 +15,7 @@
 #define SHIPPING_SWEEP_TEST_CARRIER "shipping-test-carrier"
 #define SHIPPING_SWEEP_PRUNE	    "shipping-prune"
 
-#define SHIPPING_WEBHOOK_MAX_BYTES (64 * 1024)
+#define SHIPPING_WEBHOOK_MAX_BYTES ((size_t)64 * 1024)
 #define SHIPPING_TRACKING_DIGITS   18 /* and a check digit */
 #define SHIPPING_TRACKING_BYTES	   (2 + SHIPPING_TRACKING_DIGITS + 1 + 1)
 
