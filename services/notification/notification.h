@@ -25,13 +25,11 @@
 
 /* The lines of a message of SK_MESSAGE_MAX_BYTES. */
 #define NOTIFICATION_TEXT_MAX_BYTES    ((size_t)512 * 1024)
-#define NOTIFICATION_SUBJECT_MAX_BYTES 255
 #define NOTIFICATION_WEBHOOK_MAX_BYTES ((size_t)2 * 1024 * 1024) /* the same, all of it escaped */
 #define NOTIFICATION_URL_MAX_BYTES     1024
 #define NOTIFICATION_PATTERNS_MAX      32
 #define NOTIFICATION_PATTERN_MAX_BYTES 64
 #define NOTIFICATION_ENDPOINTS_MAX     100 /* each event is written once for each that wants it */
-#define NOTIFICATION_ERROR_MAX_BYTES   256
 
 /* ---- kinds of messages ---- */
 
