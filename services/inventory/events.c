@@ -46,7 +46,7 @@ static enum sk_status tell_rejected(struct sk_tx *tx, const struct inventory_res
 	souk__inventory__v1__stock_rejected__init(&body);
 	body.order_id = text(tx, order->order_id);
 	body.version = order->version;
-	body.shortages = sk_arena_array(arena, count + 1, sizeof(*body.shortages));
+	body.shortages = sk_arena_array(arena, count + 1, sizeof(void *));
 	for (size_t i = 0; i < count; i++) {
 		Souk__Inventory__V1__Shortage *shortage = &shortages[body.n_shortages];
 
@@ -144,7 +144,8 @@ static enum sk_status on_product(struct sk_tx *tx, const struct sk_message *mess
 	return st == SK_OK ? inventory_tell_levels(tx, &added) : st;
 }
 
-static enum sk_status on_order_created(struct sk_tx *tx, const struct sk_message *message, void *app)
+static enum sk_status on_order_created(struct sk_tx *tx, const struct sk_message *message,
+				       void *app)
 {
 	const Souk__Orders__V1__OrderCreated *told = (const void *)message->body;
 	struct inventory_reservation order = {

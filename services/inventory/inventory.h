@@ -16,10 +16,10 @@
 #define INVENTORY_REASON_MAX_BYTES 200
 
 enum inventory_state {
-	INVENTORY_NONE,		   /* nothing is known of the order */
+	INVENTORY_NONE, /* nothing is known of the order */
 	INVENTORY_RESERVED,
 	INVENTORY_REJECTED,
-	INVENTORY_RELEASED,	   /* given back, from reserved or sold */
+	INVENTORY_RELEASED, /* given back, from reserved or sold */
 	INVENTORY_SOLD,
 	INVENTORY_CANCELLED_EARLY, /* cancelled before it was created: nothing will be reserved */
 	INVENTORY_STATES,
@@ -35,9 +35,9 @@ enum inventory_event {
 
 /* What an event does to a reservation. */
 enum inventory_action {
-	INVENTORY_REFUSE,  /* must not be: a dead letter */
-	INVENTORY_WAIT,	   /* came before what it follows from: deliver it again */
-	INVENTORY_DECIDE,  /* reserve all lines, or reject */
+	INVENTORY_REFUSE, /* must not be: a dead letter */
+	INVENTORY_WAIT,	  /* came before what it follows from: deliver it again */
+	INVENTORY_DECIDE, /* reserve all lines, or reject */
 	INVENTORY_SELL,
 	INVENTORY_RELEASE, /* give the reservation back */
 	INVENTORY_RETURN,  /* give back what was sold */
@@ -178,9 +178,10 @@ SK_MUST_CHECK enum sk_status inventory_store_hold(struct sk_tx *tx,
 						  const struct inventory_reservation *reservation,
 						  struct inventory_levels *levels);
 /* Changes the held rows, writes the ledger, and gives the new levels. */
-SK_MUST_CHECK enum sk_status
-inventory_store_change(struct sk_tx *tx, const struct inventory_reservation *reservation,
-		       const struct inventory_change *change, struct inventory_levels *levels);
+SK_MUST_CHECK enum sk_status inventory_store_change(struct sk_tx *tx,
+						    const struct inventory_reservation *reservation,
+						    const struct inventory_change *change,
+						    struct inventory_levels *levels);
 /* Adds the SKUs that are new. */
 SK_MUST_CHECK enum sk_status inventory_store_begin(struct sk_tx *tx,
 						   const struct inventory_product *product,
@@ -193,8 +194,7 @@ SK_MUST_CHECK enum sk_status inventory_store_hold_one(struct sk_tx *tx, const ch
 SK_MUST_CHECK enum sk_status inventory_store_adjust(struct sk_tx *tx,
 						    const struct inventory_movement *movement,
 						    struct inventory_level *level);
-SK_MUST_CHECK enum sk_status inventory_store_movements(struct sk_pg *pg,
-						       struct sk_context *context,
+SK_MUST_CHECK enum sk_status inventory_store_movements(struct sk_pg *pg, struct sk_context *context,
 						       const struct inventory_filter *filter,
 						       struct inventory_movements *found);
 

@@ -15,12 +15,9 @@
 #include <string.h>
 
 static const char *const STATE_NAMES[INVENTORY_STATES] = {
-	[INVENTORY_NONE] = "none",
-	[INVENTORY_RESERVED] = "reserved",
-	[INVENTORY_REJECTED] = "rejected",
-	[INVENTORY_RELEASED] = "released",
-	[INVENTORY_SOLD] = "sold",
-	[INVENTORY_CANCELLED_EARLY] = "cancelled_early",
+	[INVENTORY_NONE] = "none",	   [INVENTORY_RESERVED] = "reserved",
+	[INVENTORY_REJECTED] = "rejected", [INVENTORY_RELEASED] = "released",
+	[INVENTORY_SOLD] = "sold",	   [INVENTORY_CANCELLED_EARLY] = "cancelled_early",
 };
 
 static const struct inventory_step STEPS[INVENTORY_STATES][INVENTORY_EVENTS] = {

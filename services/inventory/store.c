@@ -161,10 +161,10 @@ enum sk_status inventory_store_movements(struct sk_pg *pg, struct sk_context *co
 					 struct inventory_movements *found)
 {
 	struct sk_rows rows;
-	enum sk_status st = sk_pg_run(pg, context, &SQL_MOVEMENTS,
-				      SK_PARAMS(sk_text(filter->sku), sk_text(filter->before),
-						sk_int(filter->limit)),
-				      &rows);
+	enum sk_status st = sk_pg_run(
+		pg, context, &SQL_MOVEMENTS,
+		SK_PARAMS(sk_text(filter->sku), sk_text(filter->before), sk_int(filter->limit)),
+		&rows);
 
 	if (st != SK_OK)
 		return st;

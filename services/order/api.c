@@ -85,7 +85,8 @@ static enum sk_status place(struct sk_tx *tx, struct sk_request *request, struct
 		st = sk_audit_action(tx, "order.placed", "order", order.id, order.number);
 	if (st != SK_OK)
 		return st;
-	sk_reply_header(reply, "Location", sk_arena_printf(context->arena, "/v1/orders/%s", order.id));
+	sk_reply_header(reply, "Location",
+			sk_arena_printf(context->arena, "/v1/orders/%s", order.id));
 	return reply_order(request, reply, 201, &order, access_token);
 }
 
@@ -130,7 +131,7 @@ static enum sk_status load_order(struct sk_request *request, struct order_servic
 	st = order_store_read(service->parts->pg, context, id, &order);
 	if (st != SK_OK)
 		return st;
-	sk_json_init(&json, context->arena, SK_REPLY_MAX_BYTES);
+	sk_json_init(&json, context->arena, (size_t)SK_REPLY_MAX_BYTES);
 	order_write(&json, NULL, &order, NULL);
 	*version = order.version;
 	*body = sk_buf_text(&json.buf);
@@ -208,7 +209,8 @@ static enum sk_status get_orders(struct sk_request *request, struct sk_reply *re
 		return st;
 	if (orders.count == filter.limit) {
 		orders.count--;
-		cursor = sk_cursor_make(sk_request_arena(request), orders.list[orders.count - 1].id);
+		cursor = sk_cursor_make(sk_request_arena(request),
+					orders.list[orders.count - 1].id);
 	}
 	sk_reply_header(reply, "Cache-Control", "private, no-store");
 	json = sk_reply_json(reply, 200);
@@ -234,7 +236,8 @@ static enum sk_status hold_order(struct sk_tx *tx, struct sk_request *request, s
 				  &(struct order_head) { order->account_id, order->access_hash,
 							 order->version });
 	if (st == SK_OK)
-		st = sk_request_if_match(request, order_tag(sk_request_arena(request), order->version));
+		st = sk_request_if_match(request,
+					 order_tag(sk_request_arena(request), order->version));
 	return st;
 }
 
@@ -280,8 +283,7 @@ static enum sk_status refund_amount(struct sk_context *context, const struct ref
 	int64_t left = order_refundable_minor(order);
 
 	*amount_minor = refunding->amount.minor > 0 ? refunding->amount.minor : left;
-	if (refunding->amount.minor > 0 &&
-	    strcmp(refunding->amount.currency, order->currency) != 0)
+	if (refunding->amount.minor > 0 && strcmp(refunding->amount.currency, order->currency) != 0)
 		return sk_fail(context, SK_INVALID, "wrong_currency", "the order was paid in %s",
 			       order->currency);
 	if (*amount_minor > left || left == 0)

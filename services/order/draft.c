@@ -94,9 +94,9 @@ static void decode_address(struct sk_fields *fields, struct order_address *addre
 		sk_field_reject(&object, "country",
 				"must be a country of ISO 3166, as two capital letters");
 	coded = address->country == NULL || order_country_has_postal_codes(address->country);
-	address->postal_code =
-		or_empty(sk_field_text(&object, "postal_code", coded ? 1 : 0, 32,
-				       coded ? SK_FIELD_REQUIRED : SK_FIELD_OPTIONAL));
+	address->postal_code = or_empty(
+		sk_field_text(&object, "postal_code", coded ? 1 : 0, 32,
+			      coded ? SK_FIELD_REQUIRED : SK_FIELD_OPTIONAL));
 }
 
 /* Whether name is one of the list "a,b,c". */

@@ -18,15 +18,15 @@ static char *text(struct sk_tx *tx, const char *value)
 }
 
 /* Fields 1 to 7 are the same in every message of orders; C has no other name for that. */
-#define FILL_COMMON(body, tx, order)                            \
-	do {                                                    \
-		(body)->order_id = text(tx, (order)->id);       \
-		(body)->version = (order)->version;             \
-		(body)->number = text(tx, (order)->number);     \
-		(body)->account_id = text(tx, (order)->account_id); \
-		(body)->email = text(tx, (order)->email);       \
-		(body)->total_minor = (order)->total_minor;     \
-		(body)->currency = text(tx, (order)->currency); \
+#define FILL_COMMON(body, tx, order)                                                               \
+	do {                                                                                       \
+		(body)->order_id = text(tx, (order)->id);                                          \
+		(body)->version = (order)->version;                                                \
+		(body)->number = text(tx, (order)->number);                                        \
+		(body)->account_id = text(tx, (order)->account_id);                                \
+		(body)->email = text(tx, (order)->email);                                          \
+		(body)->total_minor = (order)->total_minor;                                        \
+		(body)->currency = text(tx, (order)->currency);                                    \
 	} while (0)
 
 static enum sk_status tell(struct sk_tx *tx, const char *what, const struct order *order,
@@ -44,7 +44,7 @@ static Souk__Orders__V1__Line **told_lines(struct sk_tx *tx, const struct order 
 {
 	struct sk_arena *arena = sk_tx_arena(tx);
 	size_t count = (size_t)order->lines_count;
-	Souk__Orders__V1__Line **told = sk_arena_array(arena, count + 1, sizeof(*told));
+	Souk__Orders__V1__Line **told = sk_arena_array(arena, count + 1, sizeof(void *));
 	Souk__Orders__V1__Line *bodies = sk_arena_array(arena, count + 1, sizeof(*bodies));
 
 	for (size_t i = 0; i < count; i++) {
@@ -62,7 +62,8 @@ static Souk__Orders__V1__Line **told_lines(struct sk_tx *tx, const struct order 
 	return told;
 }
 
-static Souk__Orders__V1__Address *told_address(struct sk_tx *tx, const struct order_address *address)
+static Souk__Orders__V1__Address *told_address(struct sk_tx *tx,
+					       const struct order_address *address)
 {
 	Souk__Orders__V1__Address *told = sk_arena_alloc(sk_tx_arena(tx), sizeof(*told));
 
@@ -305,10 +306,10 @@ static enum sk_status on_rejected(struct sk_tx *tx, const struct sk_message *mes
 {
 	const Souk__Inventory__V1__StockRejected *told = (const void *)message->body;
 
-	return hear(tx, app, told->order_id,
-		    &(struct order_fact) {
-			    .event = ORDER_STOCK_REJECTED,
-			    .reason = shortage_words(message->context->arena, told) });
+	return hear(
+		tx, app, told->order_id,
+		&(struct order_fact) { .event = ORDER_STOCK_REJECTED,
+				       .reason = shortage_words(message->context->arena, told) });
 }
 
 static enum sk_status on_sold(struct sk_tx *tx, const struct sk_message *message, void *app)
@@ -349,9 +350,9 @@ static enum sk_status on_payment_failed(struct sk_tx *tx, const struct sk_messag
 {
 	const Souk__Payments__V1__PaymentFailed *told = (const void *)message->body;
 
-	return hear(tx, app, told->order_id,
-		    &(struct order_fact) { .event = ORDER_PAYMENT_DECLINED,
-					   .reason = told->reason });
+	return hear(
+		tx, app, told->order_id,
+		&(struct order_fact) { .event = ORDER_PAYMENT_DECLINED, .reason = told->reason });
 }
 
 static enum sk_status on_refunded(struct sk_tx *tx, const struct sk_message *message, void *app)
@@ -402,8 +403,9 @@ static enum sk_status on_delivered(struct sk_tx *tx, const struct sk_message *me
 	const struct order_shipment shipment = { told->shipment_id, told->carrier,
 						 told->tracking_number, "delivered" };
 
-	return hear(tx, app, told->order_id,
-		    &(struct order_fact) { .event = ORDER_PARCEL_DELIVERED, .shipment = &shipment });
+	return hear(
+		tx, app, told->order_id,
+		&(struct order_fact) { .event = ORDER_PARCEL_DELIVERED, .shipment = &shipment });
 }
 
 static enum sk_status on_voided(struct sk_tx *tx, const struct sk_message *message, void *app)

@@ -12,12 +12,12 @@
 
 #include "sk_service.h"
 
-#define ORDER_STREAM	       "orders"
+#define ORDER_STREAM	      "orders"
 #define ORDER_SWEEP_DEADLINES "order-deadlines"
 
-#define ORDER_ITEMS_MAX	     1000
-#define ORDER_QUANTITY_MAX   100000
-#define ORDER_BODY_MAX_BYTES (256 * 1024) /* 1,000 items of 100 bytes, twice over */
+#define ORDER_ITEMS_MAX	       1000
+#define ORDER_QUANTITY_MAX     100000
+#define ORDER_BODY_MAX_BYTES   ((size_t)256 * 1024) /* 1,000 items of 100 bytes, twice over */
 /* Of a line: 1,000 lines with titles of this length just fit in SK_MESSAGE_MAX_BYTES. */
 #define ORDER_TITLE_MAX_BYTES  120
 #define ORDER_REASON_MAX_BYTES 500
@@ -116,7 +116,7 @@ struct order {
 	const char *id, *number;
 	enum order_status status;
 	const char *reason;
-	const char *account_id;	 /* "": a guest */
+	const char *account_id; /* "": a guest */
 	const char *email;
 	const char *access_hash; /* of the guest's token; "" */
 	const char *cart_hash;	 /* of the guest's cart token; "" */
@@ -254,14 +254,15 @@ const char *order_title(struct sk_arena *arena, const char *product, const char 
 
 /* ---- country.c: pure ---- */
 
-bool order_country_known(const char *code);		 /* ISO 3166-1 alpha-2 */
+bool order_country_known(const char *code); /* ISO 3166-1 alpha-2 */
 bool order_country_has_postal_codes(const char *code);
 
 /* ---- draft.c: pure ---- */
 
 /* Reads the body of POST /v1/orders. providers is a list separated by commas. */
-SK_MUST_CHECK enum sk_status order_draft_decode(struct sk_fields *fields, struct sk_context *context,
-						const char *providers, struct order_draft *draft);
+SK_MUST_CHECK enum sk_status order_draft_decode(struct sk_fields *fields,
+						struct sk_context *context, const char *providers,
+						struct order_draft *draft);
 /* Lines and sums of the order from the draft; prices[i] is that of draft->items[i].
  * SK_INVALID ("unknown_sku", "mixed_currencies", "total_too_large"), SK_CONFLICT
  * ("price_changed"). */
@@ -300,7 +301,8 @@ SK_MUST_CHECK enum sk_status order_tell(struct sk_tx *tx, struct order *order, u
 /* ---- store.c ---- */
 
 /* Adds the priced order and its lines; sets number and times. */
-SK_MUST_CHECK enum sk_status order_place(struct sk_tx *tx, struct order *order, int64_t patience_ms);
+SK_MUST_CHECK enum sk_status order_place(struct sk_tx *tx, struct order *order,
+					 int64_t patience_ms);
 /* Holds the row until the transaction ends. SK_NOT_FOUND. */
 SK_MUST_CHECK enum sk_status order_store_hold(struct sk_tx *tx, const char *id,
 					      struct order *order);

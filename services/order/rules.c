@@ -9,10 +9,10 @@
 #include <sodium.h>
 #include <string.h>
 
-#define PATIENCE_MAX_MS (6 * 3600 * (int64_t)1000) /* between two repetitions, in the end */
+#define PATIENCE_MAX_MS ((int64_t)6 * 3600 * 1000) /* between two repetitions, in the end */
 /* A deadline missed by more than this was missed by us (or the broker) being down. Nobody
  * could have answered, so it does not count against the step. */
-#define OUTAGE_MS (60 * (int64_t)1000)
+#define OUTAGE_MS	((int64_t)60 * 1000)
 
 /* ---- who may see it ---- */
 
@@ -87,8 +87,8 @@ enum sk_status order_total(struct order *order, struct sk_context *context)
 	for (int i = 0; i < order->lines_count && st == SK_OK; i++) {
 		struct order_line *at = &order->lines[i];
 
-		st = sk_money_times(sk_money_of(at->unit_price_minor, order->currency), at->quantity,
-				    &line);
+		st = sk_money_times(sk_money_of(at->unit_price_minor, order->currency),
+				    at->quantity, &line);
 		if (st == SK_OK)
 			st = sk_money_add(sum, line, &sum);
 		if (st == SK_OK)

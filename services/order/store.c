@@ -4,13 +4,13 @@
 
 #include <string.h>
 
-#define ORDER_COLUMNS                                                                          \
-	" id, number, status, reason, account_id, email, access_token_hash, cart_token_hash,"  \
-	" currency, subtotal_minor, shipping_minor, tax_minor, total_minor,"                   \
-	" ship_name, ship_line1, ship_line2, ship_city, ship_postal_code, ship_country,"       \
-	" payment_provider, payment_token, payment_status, payment_id,"                        \
-	" refund_requested_minor, refunded_minor, stock_settled, labelled,"                    \
-	" version, status_version, attempts, traceparent, created_at, updated_at,"             \
+#define ORDER_COLUMNS                                                                              \
+	" id, number, status, reason, account_id, email, access_token_hash, cart_token_hash,"      \
+	" currency, subtotal_minor, shipping_minor, tax_minor, total_minor,"                       \
+	" ship_name, ship_line1, ship_line2, ship_city, ship_postal_code, ship_country,"           \
+	" payment_provider, payment_token, payment_status, payment_id,"                            \
+	" refund_requested_minor, refunded_minor, stock_settled, labelled,"                        \
+	" version, status_version, attempts, traceparent, created_at, updated_at,"                 \
 	" greatest(0, extract(epoch FROM now() - deadline_at) * 1000)::bigint "
 
 /* The order and its lines in one statement: one round trip, however many lines. */
@@ -47,8 +47,10 @@ static const struct sk_sql SQL_MOVE = {
 	"order_move",
 	"UPDATE customer_order"
 	" SET status = $4, reason = $5, payment_status = $6, payment_id = $7,"
-	"     payment_token = CASE WHEN $4 IN ('pending', 'reserved') THEN payment_token ELSE '' END,"
-	"     refund_requested_minor = $8, refunded_minor = $9, stock_settled = $10, labelled = $11,"
+	"     payment_token = CASE WHEN $4 IN ('pending', 'reserved') THEN payment_token ELSE '' "
+	"END,"
+	"     refund_requested_minor = $8, refunded_minor = $9, stock_settled = $10, labelled = "
+	"$11,"
 	"     version = version + 1, updated_at = now(),"
 	"     status_version = CASE WHEN status = $4 THEN status_version ELSE version + 1 END,"
 	"     attempts = CASE WHEN status = $4 THEN attempts ELSE 0 END,"
@@ -434,6 +436,6 @@ enum sk_status order_store_move(struct sk_tx *tx, const struct order *was, struc
 
 enum sk_status order_store_wait(struct sk_tx *tx, const char *id, int attempts, int64_t patience_ms)
 {
-	return sk_tx_run(tx, &SQL_WAIT, SK_PARAMS(sk_text(id), sk_int(attempts), sk_int(patience_ms)),
-			 NULL);
+	return sk_tx_run(tx, &SQL_WAIT,
+			 SK_PARAMS(sk_text(id), sk_int(attempts), sk_int(patience_ms)), NULL);
 }

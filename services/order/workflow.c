@@ -180,10 +180,9 @@ static enum sk_status look_at(struct sk_tx *tx, const struct order_service *serv
 	st = ask_again(tx, order);
 	if (st != SK_OK)
 		return st;
-	return order_store_wait(tx, order->id, attempts,
-				order_owed(order) == 0
-					? 0
-					: order_patience_ms(order, attempts, service));
+	return order_store_wait(
+		tx, order->id, attempts,
+		order_owed(order) == 0 ? 0 : order_patience_ms(order, attempts, service));
 }
 
 struct sweeping {

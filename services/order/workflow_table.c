@@ -248,17 +248,18 @@ static void print_step(FILE *out, int status, int event)
 
 	if (step->verdict != ORDER_GO)
 		return;
-	fprintf(out, "    %s --> %s: %s", STATUS_NAMES[status], STATUS_NAMES[step->next],
-		EVENT_NAMES[event]);
+	(void)fprintf(out, "    %s --> %s: %s", STATUS_NAMES[status], STATUS_NAMES[step->next],
+		      EVENT_NAMES[event]);
 	for (size_t i = 0; i < sizeof(SEND_NAMES) / sizeof(*SEND_NAMES); i++)
 		if ((step->sends & SEND_NAMES[i].send) != 0)
-			fprintf(out, " / %s", SEND_NAMES[i].subject);
-	fputc('\n', out);
+			(void)fprintf(out, " / %s", SEND_NAMES[i].subject);
+	(void)fputc('\n', out);
 }
 
 void order_workflow_print(FILE *out)
 {
-	fputs("stateDiagram-v2\n    [*] --> pending: POST /v1/orders / orders.created\n", out);
+	(void)fputs("stateDiagram-v2\n    [*] --> pending: POST /v1/orders / orders.created\n",
+		    out);
 	for (int status = 0; status < ORDER_STATUSES; status++)
 		for (int event = 0; event < ORDER_EVENTS; event++)
 			print_step(out, status, event);

@@ -144,9 +144,9 @@ static void whatever_becomes_of_an_order_the_stock_adds_up(void **state)
 
 static void the_ledger_has_what_changes_on_hand_and_nothing_else(void **state)
 {
-	static const enum inventory_action ACTIONS[] = { INVENTORY_DECIDE, INVENTORY_SELL,
+	static const enum inventory_action ACTIONS[] = { INVENTORY_DECIDE,  INVENTORY_SELL,
 							 INVENTORY_RELEASE, INVENTORY_RETURN,
-							 INVENTORY_ANSWER, INVENTORY_ENTOMB };
+							 INVENTORY_ANSWER,  INVENTORY_ENTOMB };
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(ACTIONS) / sizeof(*ACTIONS); i++) {

@@ -7,8 +7,8 @@
 
 #include "../order.h"
 
-#define ADDRESS                                                                        \
-	"\"shipping_address\":{\"name\":\"Ada\",\"line1\":\"1 High Street\",\"city\":" \
+#define ADDRESS                                                                                    \
+	"\"shipping_address\":{\"name\":\"Ada\",\"line1\":\"1 High Street\",\"city\":"             \
 	"\"Bristol\",\"postal_code\":\"BS1 1AA\",\"country\":\"GB\"}"
 #define PAYMENT "\"payment\":{\"provider\":\"test\",\"token\":\"tok_ok\"}"
 #define EMAIL	"\"email\":\"ada@example.com\""
@@ -78,8 +78,9 @@ static void the_same_sku_twice_is_one_line_in_the_place_of_the_first(void **stat
 	struct decoding decoding;
 
 	(void)state;
-	decode(&decoding, "{\"items\":[{\"sku\":\"B\",\"quantity\":1},{\"sku\":\"A\",\"quantity\":2},"
-			  "{\"sku\":\"B\",\"quantity\":4}]," REST "}");
+	decode(&decoding,
+	       "{\"items\":[{\"sku\":\"B\",\"quantity\":1},{\"sku\":\"A\",\"quantity\":2},"
+	       "{\"sku\":\"B\",\"quantity\":4}]," REST "}");
 	assert_int_equal(decoding.status, SK_OK);
 	assert_int_equal(decoding.draft.count, 2);
 	assert_string_equal(decoding.draft.items[0].sku, "B");
@@ -93,9 +94,10 @@ static void a_wrong_field_is_named_by_its_pointer(void **state)
 	(void)state;
 	assert_rejected("{\"items\":[]," REST "}", "/items");
 	assert_rejected("{" REST "}", "/items");
-	assert_rejected("{\"items\":[{\"sku\":\"A\",\"quantity\":1},{\"sku\":\"B\",\"quantity\":0}],"
-			REST "}",
-			"/items/1/quantity");
+	assert_rejected(
+		"{\"items\":[{\"sku\":\"A\",\"quantity\":1},{\"sku\":\"B\",\"quantity\":0}]," REST
+		"}",
+		"/items/1/quantity");
 	assert_rejected("{\"items\":[{\"sku\":\"A\",\"quantity\":1.5}]," REST "}",
 			"/items/0/quantity");
 	assert_rejected("{\"items\":[{\"sku\":\" A\",\"quantity\":1}]," REST "}", "/items/0/sku");

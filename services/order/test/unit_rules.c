@@ -36,9 +36,8 @@ static void an_order_is_seen_by_its_owner_by_staff_and_by_nobody_else(void **sta
 				  NULL));
 	assert_true(order_may_see(&head, &(struct sk_actor) { SK_ROLE_STAFF, OTHER, "", "", "" },
 				  NULL));
-	assert_false(order_may_see(&head,
-				   &(struct sk_actor) { SK_ROLE_CUSTOMER, OTHER, "", "", "" },
-				   NULL));
+	assert_false(order_may_see(
+		&head, &(struct sk_actor) { SK_ROLE_CUSTOMER, OTHER, "", "", "" }, NULL));
 	assert_false(order_may_see(&head, &(struct sk_actor) { SK_ROLE_NONE, "", "", "", "" }, ""));
 }
 
@@ -53,9 +52,8 @@ static void a_guests_order_is_seen_by_whoever_has_its_token(void **state)
 	assert_false(order_may_see(&head, &nobody, "0123456789abcde"));
 	assert_false(order_may_see(&head, &nobody, ""));
 	assert_false(order_may_see(&head, &nobody, NULL));
-	assert_false(order_may_see(&head,
-				   &(struct sk_actor) { SK_ROLE_CUSTOMER, OTHER, "", "", "" },
-				   NULL));
+	assert_false(order_may_see(
+		&head, &(struct sk_actor) { SK_ROLE_CUSTOMER, OTHER, "", "", "" }, NULL));
 }
 
 /* ---- what it costs ---- */
