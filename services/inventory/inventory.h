@@ -141,7 +141,7 @@ bool inventory_allocate(struct inventory_reservation *reservation,
 struct inventory_change inventory_change_of(enum inventory_action action);
 
 /* Whether on hand may change by delta. SK_CONFLICT ("stock_reserved"): below what orders hold.
- * SK_INVALID ("stock_out_of_range"): below 0 or beyond INVENTORY_QUANTITY_MAX. */
+ * SK_INVALID ("stock_out_of_range"): beyond INVENTORY_QUANTITY_MAX. */
 SK_MUST_CHECK enum sk_status inventory_check_delta(struct sk_context *context,
 						   const struct inventory_level *level,
 						   int64_t delta);

@@ -166,13 +166,13 @@ enum sk_status inventory_check_delta(struct sk_context *context,
 {
 	int64_t on_hand;
 
-	if (__builtin_add_overflow(level->on_hand, delta, &on_hand) || on_hand < 0 ||
+	if (__builtin_add_overflow(level->on_hand, delta, &on_hand) ||
 	    on_hand > INVENTORY_QUANTITY_MAX)
 		return sk_fail(context, SK_INVALID, "stock_out_of_range",
-			       "on hand must be from 0 to %d", INVENTORY_QUANTITY_MAX);
+			       "on hand can be %d at most", INVENTORY_QUANTITY_MAX);
 	if (on_hand < level->reserved)
 		return sk_fail(context, SK_CONFLICT, "stock_reserved",
-			       "%lld are reserved for orders: on hand cannot be less",
+			       "on hand cannot be less than the %lld that orders have reserved",
 			       (long long)level->reserved);
 	return SK_OK;
 }

@@ -51,9 +51,9 @@ static const struct sk_sql SQL_HOLD = {
 /* Quantities come with their signs: what is added to on_hand and to reserved. */
 static const struct sk_sql SQL_CHANGE = {
 	"stock_change",
-	"UPDATE stock SET on_hand = on_hand + line.on_hand, reserved = reserved + line.reserved,"
+	"UPDATE stock SET on_hand = on_hand + line.arriving, reserved = reserved + line.reserving,"
 	"  version = version + 1, updated_at = now()"
-	" FROM unnest($1::text[], $2::bigint[], $3::bigint[]) AS line (sku, on_hand, reserved)"
+	" FROM unnest($1::text[], $2::bigint[], $3::bigint[]) AS line (sku, arriving, reserving)"
 	" WHERE stock.sku = line.sku"
 	" RETURNING stock.sku, stock.on_hand, stock.reserved, stock.version",
 };

@@ -281,14 +281,15 @@ static enum sk_status refund_amount(struct sk_context *context, const struct ref
 				    const struct order *order, int64_t *amount_minor)
 {
 	int64_t left = order_refundable_minor(order);
+	char words[SK_MONEY_TEXT_BYTES];
 
 	*amount_minor = refunding->amount.minor > 0 ? refunding->amount.minor : left;
 	if (refunding->amount.minor > 0 && strcmp(refunding->amount.currency, order->currency) != 0)
 		return sk_fail(context, SK_INVALID, "wrong_currency", "the order was paid in %s",
 			       order->currency);
 	if (*amount_minor > left || left == 0)
-		return sk_fail(context, SK_CONFLICT, "refund_too_high",
-			       "%lld %s are left to pay back", (long long)left, order->currency);
+		return sk_fail(context, SK_CONFLICT, "refund_too_high", "%s are left to pay back",
+			       sk_money_format(sk_money_of(left, order->currency), words));
 	return SK_OK;
 }
 

@@ -208,6 +208,7 @@ enum sk_status order_draft_price(struct sk_fields *fields, struct sk_context *co
 				 const struct order_draft *draft, const struct order_price *prices,
 				 struct order *order)
 {
+	char total[SK_MONEY_TEXT_BYTES];
 	enum sk_status st = reject_unknown(fields, context, draft, prices);
 
 	if (st == SK_OK)
@@ -222,8 +223,9 @@ enum sk_status order_draft_price(struct sk_fields *fields, struct sk_context *co
 		return st;
 	if (draft->expected_total.minor != order->total_minor ||
 	    strcmp(draft->expected_total.currency, order->currency) != 0)
-		return sk_fail(context, SK_CONFLICT, "price_changed",
-			       "the order's total is %lld %s now, not what was expected",
-			       (long long)order->total_minor, order->currency);
+		return sk_fail(
+			context, SK_CONFLICT, "price_changed",
+			"the order's total is %s now, not what was expected",
+			sk_money_format(sk_money_of(order->total_minor, order->currency), total));
 	return SK_OK;
 }
