@@ -130,7 +130,11 @@ $(TOPOLOGY): $(SERVICE_BINARIES)
 $(BUILD)/test/libcommon/test/%: $(BUILD)/obj/libcommon/test/%.o $(LIBCOMMON)
 	@mkdir -p $(@D)
 	@echo "  LINK  $@"
-	$(Q)$(CC) $(LDFLAGS_ALL) -o $@ $< $(LIBCOMMON) -lcmocka $(LDLIBS)
+	$(Q)$(CC) $(LDFLAGS_ALL) -o $@ $(filter %.o,$^) $(LIBCOMMON) -lcmocka $(LDLIBS)
+
+# Programs that share a client and a server of their own.
+$(BUILD)/test/libcommon/test/contract_http $(BUILD)/test/libcommon/test/contract_http_wire: \
+	$(BUILD)/obj/libcommon/test/http_client.o $(BUILD)/obj/libcommon/test/http_fixture.o
 
 $(BUILD)/test/deploy/soukctl/test/%: $(BUILD)/obj/deploy/soukctl/test/%.o $(SOUKCTL_OBJECTS) $(LIBCOMMON)
 	@mkdir -p $(@D)

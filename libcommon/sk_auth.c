@@ -25,8 +25,14 @@ static void announce(struct sk_bus *bus, struct sk_context *context, const char 
 {
 	Souk__Sessions__V1__SessionSeen seen;
 	struct sk_event event = {
-		.subject = sk_arena_printf(context->arena, "sessions.seen.%s", context->actor.session_id),
+		.subject = sk_arena_printf(context->arena, "sessions.seen.%s",
+					   context->actor.session_id),
 		.body = &seen.base,
+		/* One a session and hour, whichever replicas and services see it: the broker drops the others. */
+		.id = sk_id_derive(context->arena,
+				   sk_arena_printf(context->arena, "seen:%s:%lld",
+						   context->actor.session_id,
+						   (long long)(context->now_us / SK_HOUR_US))),
 	};
 
 	souk__sessions__v1__session_seen__init(&seen);
@@ -44,7 +50,8 @@ static const char *text_of(const struct sk_kv_reply *reply)
 
 static enum sk_status unknown(struct sk_context *context)
 {
-	return sk_fail(context, SK_UNAUTHENTICATED, "invalid_token", "the session is not known or has ended");
+	return sk_fail(context, SK_UNAUTHENTICATED, "invalid_token",
+		       "the session is not known or has ended");
 }
 
 enum sk_status sk_auth_actor(struct sk_kv *kv, struct sk_bus *bus, struct sk_context *context,
@@ -56,10 +63,13 @@ enum sk_status sk_auth_actor(struct sk_kv *kv, struct sk_bus *bus, struct sk_con
 
 	if (token[0] == '\0' || strlen(token) > TOKEN_MAX_BYTES)
 		return unknown(context);
+	if (kv == NULL)
+		return sk_fail(context, SK_UNAVAILABLE, "valkey_unavailable",
+			       "sessions cannot be checked here");
 	st = sk_kv_run(kv, context,
 		       SK_KV("HMGET", sk_session_key(context->arena, token), SK_SESSION_FIELD_ID,
-			     SK_SESSION_FIELD_ACCOUNT, SK_SESSION_FIELD_EMAIL, SK_SESSION_FIELD_ROLE,
-			     SK_SESSION_FIELD_SEEN),
+			     SK_SESSION_FIELD_ACCOUNT, SK_SESSION_FIELD_EMAIL,
+			     SK_SESSION_FIELD_ROLE, SK_SESSION_FIELD_SEEN),
 		       &reply);
 	if (st != SK_OK)
 		return st == SK_TIMEOUT ? SK_TIMEOUT : SK_UNAVAILABLE;

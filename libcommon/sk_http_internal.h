@@ -1,27 +1,68 @@
-/* What the files of sk_http share. Not for anybody else, but for its tests. */
+/* What the files of sk_http share. Not for anybody else, but for its tests.
+ *
+ *     sk_http.c            civetweb, the life of the server and of a request
+ *     sk_http_guard.c      who may ask: framing, limits, sessions, forged writes
+ *     sk_http_body.c       bodies: read to a limit, dropped, or left with the connection
+ *     sk_http_watch.c      lets go of a thread that waits for a slow client
+ *     sk_http_router.c     from a path to a row and its parameters
+ *     sk_http_request.c    what a handler asks of a request
+ *     sk_http_reply.c      what it answers; from a status to a problem
+ *     sk_http_own.c        /healthz, /readyz, /metrics
+ *     sk_idempotency.c     the same answer to the same key */
 #ifndef SK_HTTP_INTERNAL_H
 #define SK_HTTP_INTERNAL_H
 
+#include <pthread.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 
 #include "sk_http.h"
 #include "sk_metrics.h"
 #include "sk_service.h"
 
+#define SK__HTTP_MAGIC	  0x68747470u
 #define SK__REQUEST_MAGIC 0x72657173u
-#define SK__QUERY_MAX 24 /* parameters; further ones are refused */
+#define SK__QUERY_MAX	  24 /* parameters; further ones are refused */
 
 struct mg_connection;
+struct mg_context;
+struct mg_request_info;
 
 struct sk__pair {
 	const char *name, *value;
 };
 
-/* A route with its metrics. */
+/* A route with what is computed from its row once. */
 struct sk__route {
 	const struct sk_route *row;
+	size_t prefix_len; /* of the path, before its first parameter */
+	bool has_params;
 	struct sk_metric *answers[6]; /* by the status's first digit */
 	struct sk_metric *duration;
+};
+
+/* A thread that may wait for a client, and until when. */
+struct sk__waiter {
+	pthread_t thread;
+	atomic_llong until_us; /* monotonic; 0: it does not wait */
+	struct sk__waiter *next;
+};
+
+struct sk_http {
+	unsigned magic;
+	const struct sk_service *service;
+	struct sk_parts *parts;
+	void *app;
+	int64_t timeout_ms;
+	struct mg_context *server;
+	struct sk__watch *watch;
+	struct sk__route *routes;
+	int routes_count;
+	struct sk_metric *unrouted;
+	atomic_bool draining;
+	atomic_int running; /* requests between their head and the end of their answer */
+	pthread_mutex_t mutex;
+	pthread_cond_t idle; /* none runs any more */
 };
 
 struct sk_reply {
@@ -39,24 +80,33 @@ struct sk_request {
 	unsigned magic;
 	struct sk_http *http;
 	struct mg_connection *connection; /* NULL in unit tests */
+	const struct mg_request_info *info;
+	struct sk__waiter waiter; /* this thread */
 	struct sk_context context;
 	const char *method, *path, *query; /* query NULL: none */
 	const struct sk__route *route;
 	struct sk__pair params[SK_PATH_PARAMS_MAX];
 	int params_count;
 	struct sk__pair query_pairs[SK__QUERY_MAX];
-	int query_count; /* -1: not parsed yet */
+	int query_count;
+	long long body_expected; /* bytes; -1: told chunk by chunk */
+	bool body_taken;	 /* read to its end, or there is none */
 	const char *body;
 	size_t body_len;
 	const struct cJSON *json;
 	struct sk_field_errors errors;
-	bool close; /* the connection cannot be used again */
+	struct sk_ratelimit_verdict verdict; /* where the row has a limit */
+	bool counted;			     /* whether verdict is one */
+	bool close;			     /* the connection cannot be used again */
 	struct sk_reply reply;
+	char *kept; /* the buffer of usual answers, kept from request to request */
 };
 
 /* ---- sk_http_router.c: pure ---- */
 
 enum sk__match { SK__MATCH_NONE, SK__MATCH_OTHER_METHOD, SK__MATCH_FOUND };
+
+void sk__route_init(struct sk__route *route, const struct sk_route *row);
 
 /* The route of a method and a raw (percent-encoded) path; its parameters are decoded into the
  * request. A path without parameters wins over one with. allow gets the methods of
@@ -73,6 +123,49 @@ const char *sk__http_decode(struct sk_arena *arena, const char *text, size_t len
 /* SK_MALFORMED where the query string cannot be decoded or has too many parameters. */
 SK_MUST_CHECK enum sk_status sk__request_parse_query(struct sk_request *request);
 
+/* Whether a list of entity tags (If-Match, If-None-Match) has the tag. Weak comparison
+ * looks past W/; the strong one takes no weak tag (RFC 9110, 8.8.3.2). */
+bool sk__etag_listed(const char *list, const char *tag, bool weak);
+
+/* ---- sk_http_guard.c ---- */
+
+/* Whether two parsers would read the request alike. Where not, it is answered and its
+ * connection will be closed. Also notes what body is to come. */
+bool sk__guard_framing(struct sk_request *request);
+
+/* Whether the row lets the request in: limit, query, session, role, origin of a write.
+ * Where not, it is answered. */
+bool sk__guard_admit(struct sk_request *request);
+
+/* The RateLimit headers of an answer to a counted request. */
+void sk__guard_write_limit(struct sk_request *request);
+
+bool sk__request_is_write(const struct sk_request *request);
+
+/* ---- sk_http_body.c ---- */
+
+/* Reads the body as its row says. False: it is answered. */
+bool sk__body_take(struct sk_request *request);
+
+/* Reads past a body that nobody took, so that the connection can be used again; where that
+ * would take long, the connection is closed instead. Before the answer. */
+void sk__body_drop(struct sk_request *request);
+
+/* After an answer that closes: reads on for a moment. To close with bytes unread would
+ * reset the connection and could take the answer from the client. */
+void sk__body_linger(struct sk_request *request);
+
+/* ---- sk_http_watch.c ---- */
+
+struct sk__watch;
+
+struct sk__watch *sk__watch_open(void);
+void sk__watch_close(struct sk__watch **watch);
+void sk__watch_add(struct sk__watch *watch, struct sk__waiter *me); /* by the thread itself */
+void sk__watch_remove(struct sk__watch *watch, struct sk__waiter *me);
+/* From now on every thread is let go again and again, until close. */
+void sk__watch_release_all(struct sk__watch *watch);
+
 /* ---- sk_http_reply.c ---- */
 
 /* The HTTP status of a status: the one place that decides. */
@@ -81,15 +174,19 @@ int sk__http_status_of(enum sk_status status);
 /* Turns the context's error into problem+json, whatever was written before. */
 void sk__reply_problem(struct sk_request *request, enum sk_status status);
 
-/* A problem of the router's own that no status has: 405, 415 … */
+/* A problem of the server's own that no status has: 405, 415 … */
 void sk__reply_refuse(struct sk_request *request, int status, const char *code, const char *detail);
 
 /* Empties the reply, for a transaction that runs again. */
 void sk__reply_reset(struct sk_reply *reply);
 
-/* Head and body as one run of bytes. */
+/* Head and body as one run of bytes, until the next request. */
 const char *sk__reply_bytes(struct sk_request *request, bool head_only, size_t *len);
 
 const char *sk__http_reason(int status);
+
+/* ---- sk_http_own.c ---- */
+
+extern const struct sk_route SK__OWN_ROUTES[];
 
 #endif

@@ -4,9 +4,11 @@
 
 #include "sk_http_internal.h"
 
-#define PROBLEM_MAX_BYTES (64 * 1024)
-#define HEAD_MAX_BYTES (16 * 1024)
-#define RETRY_AFTER_S 1 /* where nothing more is known */
+#define PROBLEM_MAX_BYTES      (64 * 1024)
+#define HEADER_VALUE_MAX_BYTES 960	   /* the longest of our own: a cookie of 200 */
+#define HEAD_MAX_BYTES	       (17 * 1024) /* SK_REPLY_HEADERS_MAX of them, and our own */
+#define KEPT_BYTES	       (64 * 1024)
+#define RETRY_AFTER_S	       1 /* where nothing more is known */
 
 int sk__http_status_of(enum sk_status status)
 {
@@ -48,13 +50,26 @@ const char *sk__http_reason(int status)
 		int status;
 		const char *reason;
 	} reasons[] = {
-		{ 200, "OK" }, { 201, "Created" }, { 202, "Accepted" }, { 204, "No Content" },
-		{ 304, "Not Modified" }, { 400, "Bad Request" }, { 401, "Unauthorized" },
-		{ 403, "Forbidden" }, { 404, "Not Found" }, { 405, "Method Not Allowed" },
-		{ 409, "Conflict" }, { 412, "Precondition Failed" }, { 413, "Content Too Large" },
-		{ 415, "Unsupported Media Type" }, { 422, "Unprocessable Content" },
-		{ 429, "Too Many Requests" }, { 500, "Internal Server Error" },
+		{ 200, "OK" },
+		{ 201, "Created" },
+		{ 202, "Accepted" },
+		{ 204, "No Content" },
+		{ 304, "Not Modified" },
+		{ 400, "Bad Request" },
+		{ 401, "Unauthorized" },
+		{ 403, "Forbidden" },
+		{ 404, "Not Found" },
+		{ 405, "Method Not Allowed" },
+		{ 408, "Request Timeout" },
+		{ 409, "Conflict" },
+		{ 412, "Precondition Failed" },
+		{ 413, "Content Too Large" },
+		{ 415, "Unsupported Media Type" },
+		{ 422, "Unprocessable Content" },
+		{ 429, "Too Many Requests" },
+		{ 500, "Internal Server Error" },
 		{ 503, "Service Unavailable" },
+		{ 505, "HTTP Version Not Supported" },
 	};
 
 	for (size_t i = 0; i < sizeof(reasons) / sizeof(reasons[0]); i++)
@@ -67,7 +82,7 @@ void sk__reply_reset(struct sk_reply *reply)
 {
 	struct sk_request *request = reply->request;
 
-	*reply = (struct sk_reply){ .request = request };
+	*reply = (struct sk_reply) { .request = request };
 }
 
 struct sk_json *sk_reply_json(struct sk_reply *reply, int status)
@@ -103,8 +118,9 @@ void sk_reply_header(struct sk_reply *reply, const char *name, const char *value
 	for (const char *at = value; *at != '\0'; at++)
 		if ((unsigned char)*at < ' ' || *at == 127)
 			abort(); /* a header that could be split: a bug of the caller */
-	assert(reply->headers_count < SK_REPLY_HEADERS_MAX);
-	reply->headers[reply->headers_count++] = (struct sk__pair){
+	assert(strlen(value) <= HEADER_VALUE_MAX_BYTES &&
+	       reply->headers_count < SK_REPLY_HEADERS_MAX);
+	reply->headers[reply->headers_count++] = (struct sk__pair) {
 		.name = sk_arena_strdup(arena, name),
 		.value = sk_arena_strdup(arena, value),
 	};
@@ -117,18 +133,16 @@ void sk_reply_cookie(struct sk_reply *reply, const char *name, const char *value
 
 	sk_reply_header(reply, "Set-Cookie",
 			sk_arena_printf(reply->request->context.arena,
-					"%s=%s; Path=/; HttpOnly; SameSite=Lax; Max-Age=%d%s", name, value,
-					max_age_s, secure ? "; Secure" : ""));
+					"%s=%s; Path=/; HttpOnly; SameSite=Lax; Max-Age=%d%s", name,
+					value, max_age_s, secure ? "; Secure" : ""));
 }
 
 bool sk_reply_etag(struct sk_request *request, struct sk_reply *reply, const char *tag)
 {
-	const char *quoted = sk_arena_printf(request->context.arena, "\"%s\"", tag);
 	const char *known = sk_request_header(request, "If-None-Match");
 
-	sk_reply_header(reply, "ETag", quoted);
-	/* Weak comparison (RFC 9110, 13.1.2): W/"tag" has the same text inside. */
-	if (known == NULL || (strcmp(known, "*") != 0 && strstr(known, quoted) == NULL))
+	sk_reply_header(reply, "ETag", sk_arena_printf(request->context.arena, "\"%s\"", tag));
+	if (known == NULL || (strcmp(known, "*") != 0 && !sk__etag_listed(known, tag, true)))
 		return false;
 	sk_reply_empty(reply, 304);
 	return true;
@@ -150,7 +164,8 @@ static void write_errors(struct sk_json *json, const struct sk_field_errors *err
 	sk_json_end_array(json);
 }
 
-static void write_problem(struct sk_request *request, int status, const char *code, const char *detail)
+static void write_problem(struct sk_request *request, int status, const char *code,
+			  const char *detail)
 {
 	struct sk_arena *arena = request->context.arena;
 	struct sk_json *json = sk_reply_json(&request->reply, status);
@@ -162,7 +177,8 @@ static void write_problem(struct sk_request *request, int status, const char *co
 	sk_json_text(json, "title", sk__http_reason(status));
 	sk_json_int(json, "status", status);
 	sk_json_text(json, "detail", detail);
-	sk_json_text(json, "instance", request->path);
+	if (request->path[0] != '\0')
+		sk_json_text(json, "instance", request->path);
 	sk_json_text(json, "code", code);
 	sk_json_text(json, "trace_id", request->context.trace.trace_id);
 	if (status == 422)
@@ -194,6 +210,29 @@ void sk__reply_problem(struct sk_request *request, enum sk_status status)
 
 /* ---- bytes ---- */
 
+/* A buffer for an answer with so many bytes of body. What is kept from request to request
+ * has the size of a usual answer; a larger one is the arena's. */
+static struct sk_buf room_for(struct sk_request *request, size_t body_len)
+{
+	size_t capacity = HEAD_MAX_BYTES + body_len;
+	char *data;
+
+	if (capacity > KEPT_BYTES) {
+		data = sk_arena_alloc(request->context.arena, capacity);
+	} else {
+		capacity = KEPT_BYTES;
+		if (request->kept == NULL)
+			request->kept = malloc(KEPT_BYTES);
+		if (request->kept == NULL)
+			abort();
+		data = request->kept;
+	}
+	return (struct sk_buf) { .arena = request->context.arena,
+				 .data = data,
+				 .capacity = capacity,
+				 .max_bytes = capacity - 1 };
+}
+
 const char *sk__reply_bytes(struct sk_request *request, bool head_only, size_t *len)
 {
 	struct sk_reply *reply = &request->reply;
@@ -204,18 +243,20 @@ const char *sk__reply_bytes(struct sk_request *request, bool head_only, size_t *
 		reply->data = sk_buf_text(&reply->json->buf);
 		reply->len = reply->json->buf.len;
 	}
-	sk_buf_init(&out, request->context.arena, HEAD_MAX_BYTES + reply->len);
+	out = room_for(request, reply->len);
 	sk_buf_printf(&out, "HTTP/1.1 %d %s\r\n", reply->status, sk__http_reason(reply->status));
 	if (reply->content_type != NULL)
 		sk_buf_printf(&out, "Content-Type: %s\r\n", reply->content_type);
 	if (reply->status != 304 && reply->status != 204)
 		sk_buf_printf(&out, "Content-Length: %zu\r\n", reply->len);
-	sk_buf_printf(&out, "traceparent: %s\r\n", sk_trace_format(&request->context.trace, traceparent));
+	sk_buf_printf(&out, "traceparent: %s\r\n",
+		      sk_trace_format(&request->context.trace, traceparent));
 	for (int i = 0; i < reply->headers_count; i++)
 		sk_buf_printf(&out, "%s: %s\r\n", reply->headers[i].name, reply->headers[i].value);
 	sk_buf_puts(&out, request->close ? "Connection: close\r\n\r\n" : "\r\n");
-	if (!head_only && reply->len > 0)
+	if (!head_only && reply->len > 0 && reply->status != 304 && reply->status != 204)
 		sk_buf_put(&out, reply->data, reply->len);
+	assert(sk_buf_ok(&out)); /* sk_reply_header keeps the head within its bound */
 	*len = out.len;
 	return sk_buf_text(&out);
 }

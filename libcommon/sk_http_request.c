@@ -1,4 +1,4 @@
-#include <assert.h>
+#include <ctype.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -8,6 +8,7 @@
 #include "sk_http_internal.h"
 #include "sk_id.h"
 #include "sk_time.h"
+#include "sk_utf8.h"
 
 struct sk_context *sk_request_context(struct sk_request *request)
 {
@@ -36,7 +37,8 @@ enum sk_status sk_request_id(struct sk_request *request, const char *name, const
 {
 	*id = sk_request_param(request, name);
 	if (!sk_id_valid(*id))
-		return sk_fail(&request->context, SK_NOT_FOUND, "not_found", "there is no such resource");
+		return sk_fail(&request->context, SK_NOT_FOUND, "not_found",
+			       "there is no such resource");
 	return SK_OK;
 }
 
@@ -88,15 +90,16 @@ enum sk_status sk_request_query_int(struct sk_request *request, const char *name
 	if (text == NULL)
 		return SK_OK;
 	*value = strtoll(text, &end, 10);
-	if (end == text || *end != '\0' || strlen(text) > 19 || *value < min || *value > max)
+	if (!isdigit((unsigned char)text[text[0] == '-']) || *end != '\0' || *value < min ||
+	    *value > max)
 		return sk_fail(&request->context, SK_INVALID, "invalid_query",
 			       "%s must be an integer from %lld to %lld", name, (long long)min,
 			       (long long)max);
 	return SK_OK;
 }
 
-enum sk_status sk_request_query_time(struct sk_request *request, const char *name, int64_t fallback_us,
-				     int64_t *time_us)
+enum sk_status sk_request_query_time(struct sk_request *request, const char *name,
+				     int64_t fallback_us, int64_t *time_us)
 {
 	const char *text = sk_request_query(request, name);
 
@@ -111,7 +114,10 @@ enum sk_status sk_request_query_time(struct sk_request *request, const char *nam
 
 const char *sk_request_header(struct sk_request *request, const char *name)
 {
-	return request->connection != NULL ? mg_get_header(request->connection, name) : NULL;
+	const char *value = request->connection != NULL ? mg_get_header(request->connection, name)
+							: NULL;
+
+	return value != NULL && sk_utf8_valid(value, strlen(value)) ? value : NULL;
 }
 
 const char *sk_request_cookie(struct sk_request *request, const char *name)
@@ -125,8 +131,8 @@ const char *sk_request_cookie(struct sk_request *request, const char *name)
 		at += strspn(at, "; ");
 		len = strcspn(at, ";");
 		if (len > name_len && at[name_len] == '=' && strncmp(at, name, name_len) == 0)
-			return sk_arena_printf(request->context.arena, "%.*s", (int)(len - name_len - 1),
-					       at + name_len + 1);
+			return sk_arena_printf(request->context.arena, "%.*s",
+					       (int)(len - name_len - 1), at + name_len + 1);
 		at += len;
 	}
 	return NULL;
@@ -161,7 +167,8 @@ enum sk_status sk_request_page(struct sk_request *request, struct sk_page *page)
 	int64_t limit = SK_PAGE_DEFAULT;
 	unsigned char *text;
 	size_t len = 0;
-	enum sk_status st = sk_request_query_int(request, "limit", 1, SK_PAGE_MAX, SK_PAGE_DEFAULT, &limit);
+	enum sk_status st = sk_request_query_int(request, "limit", 1, SK_PAGE_MAX, SK_PAGE_DEFAULT,
+						 &limit);
 
 	page->limit = (int)limit;
 	page->after = NULL;
@@ -170,20 +177,41 @@ enum sk_status sk_request_page(struct sk_request *request, struct sk_page *page)
 	text = sk_arena_alloc(request->context.arena, SK_CURSOR_MAX_BYTES + 1);
 	if (sodium_base642bin(text, SK_CURSOR_MAX_BYTES, cursor, strlen(cursor), NULL, &len, NULL,
 			      sodium_base64_VARIANT_URLSAFE_NO_PADDING) != 0 ||
-	    memchr(text, 0, len) != NULL)
+	    memchr(text, '\0', len) != NULL || !sk_utf8_valid((const char *)text, len))
 		return sk_fail(&request->context, SK_INVALID, "invalid_cursor",
 			       "the cursor is not one of ours");
 	page->after = (const char *)text;
 	return SK_OK;
 }
 
+/* ---- conditions ---- */
+
+bool sk__etag_listed(const char *list, const char *tag, bool weak)
+{
+	size_t tag_len = strlen(tag);
+
+	while (*list != '\0') {
+		bool is_weak = strncmp(list, "W/", 2) == 0;
+
+		list += is_weak ? 2 : 0;
+		if ((weak || !is_weak) && list[0] == '"' && strncmp(list + 1, tag, tag_len) == 0 &&
+		    list[tag_len + 1] == '"')
+			return true;
+		/* To the next of the list: past this one's quotes, which may hold a comma. */
+		if (*list == '"')
+			list += 1 + strcspn(list + 1, "\"");
+		list += strcspn(list, ",");
+		list += strspn(list, ", \t");
+	}
+	return false;
+}
+
 enum sk_status sk_request_if_match(struct sk_request *request, const char *tag)
 {
 	const char *wanted = sk_request_header(request, "If-Match");
-	const char *quoted = sk_arena_printf(request->context.arena, "\"%s\"", tag);
 
-	if (wanted == NULL || strcmp(wanted, "*") == 0 || strstr(wanted, quoted) != NULL)
+	if (wanted == NULL || strcmp(wanted, "*") == 0 || sk__etag_listed(wanted, tag, false))
 		return SK_OK;
 	return sk_fail(&request->context, SK_PRECONDITION, "precondition_failed",
-		       "the resource has changed: its ETag is now %s", quoted);
+		       "the resource has changed: its ETag is now \"%s\"", tag);
 }

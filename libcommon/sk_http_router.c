@@ -1,6 +1,8 @@
+#include <assert.h>
 #include <string.h>
 
 #include "sk_http_internal.h"
+#include "sk_utf8.h"
 
 static int hex_value(char c)
 {
@@ -9,26 +11,6 @@ static int hex_value(char c)
 	if (c >= 'a' && c <= 'f')
 		return c - 'a' + 10;
 	return c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
-}
-
-/* Whether the bytes are UTF-8 without NUL; overlong forms and surrogates are none. */
-static bool is_clean_text(const char *text, size_t len)
-{
-	const unsigned char *at = (const unsigned char *)text, *end = at + len;
-
-	while (at < end) {
-		unsigned char c = *at++;
-		unsigned char low = c == 0xe0 ? 0xa0 : c == 0xf0 ? 0x90 : 0x80;
-		unsigned char high = c == 0xed ? 0x9f : c == 0xf4 ? 0x8f : 0xbf;
-		int more = c < 0x80 ? 0 : c < 0xc2 ? -1 : c < 0xe0 ? 1 : c < 0xf0 ? 2 : c < 0xf5 ? 3 : -1;
-
-		if (c == '\0' || more < 0 || end - at < more)
-			return false;
-		for (; more > 0; more--, at++, low = 0x80, high = 0xbf)
-			if (*at < low || *at > high)
-				return false;
-	}
-	return true;
 }
 
 const char *sk__http_decode(struct sk_arena *arena, const char *text, size_t len, bool plus)
@@ -52,43 +34,68 @@ const char *sk__http_decode(struct sk_arena *arena, const char *text, size_t len
 		}
 		out[at++] = c;
 	}
-	return is_clean_text(out, at) ? out : NULL;
+	return memchr(out, '\0', at) == NULL && sk_utf8_valid(out, at) ? out : NULL;
 }
 
-/* Whether path fits the template; the parameters go to the request, still encoded
- * lengths first so that nothing is allocated for a path that does not fit. */
-static bool fits(const char *template, const char *path, struct sk_request *request)
+void sk__route_init(struct sk__route *route, const struct sk_route *row)
 {
-	struct {
-		const char *name, *value;
-		size_t name_len, len;
-	} found[SK_PATH_PARAMS_MAX];
-	int count = 0;
+	int params = 0;
 
+	for (const char *at = row->path; *at != '\0'; at++)
+		params += *at == '{';
+	assert(params <= SK_PATH_PARAMS_MAX);
+	*route = (struct sk__route) {
+		.row = row,
+		.prefix_len = strcspn(row->path, "{"),
+		.has_params = params > 0,
+	};
+}
+
+/* A parameter as it stands in the path, still encoded. */
+struct found {
+	const char *name, *value;
+	size_t name_len, len;
+};
+
+/* Whether the path fits the template from here on. Nothing is decoded before all of it fits. */
+static bool find_params(const char *template, const char *path, struct found *found, int *count)
+{
+	*count = 0;
 	while (*template != '\0') {
+		struct found *param = &found[*count];
+
 		if (*template != '{') {
-			if (*template++ != *path++)
+			if (*template ++ != *path++)
 				return false;
 			continue;
 		}
-		found[count].name = template + 1;
-		found[count].name_len = strcspn(template + 1, "}");
-		found[count].value = path;
-		found[count].len = strcspn(path, "/");
-		if (found[count].len == 0)
+		*param = (struct found) { template + 1, path, strcspn(template + 1, "}"),
+					  strcspn(path, "/") };
+		if (param->len == 0)
 			return false;
-		template += found[count].name_len + 2;
-		path += found[count].len;
-		count++;
+		template += param->name_len + 2;
+		path += param->len;
+		++*count;
 	}
-	if (*path != '\0')
+	return *path == '\0';
+}
+
+/* Whether the request's path is one of the route's; its parameters go to the request. */
+static bool fits(const struct sk__route *route, struct sk_request *request)
+{
+	struct sk_arena *arena = request->context.arena;
+	const char *template = route->row->path, *path = request->path;
+	struct found found[SK_PATH_PARAMS_MAX];
+	int count;
+
+	if (strncmp(template, path, route->prefix_len) != 0 ||
+	    !find_params(template + route->prefix_len, path + route->prefix_len, found, &count))
 		return false;
 	for (int i = 0; i < count; i++) {
 		struct sk__pair *param = &request->params[i];
 
-		param->name = sk_arena_printf(request->context.arena, "%.*s", (int)found[i].name_len,
-					      found[i].name);
-		param->value = sk__http_decode(request->context.arena, found[i].value, found[i].len, false);
+		param->name = sk_arena_memdup(arena, found[i].name, found[i].name_len);
+		param->value = sk__http_decode(arena, found[i].value, found[i].len, false);
 		if (param->value == NULL)
 			return false;
 	}
@@ -101,22 +108,28 @@ static bool same_method(const char *row, const char *asked)
 	return strcmp(row, asked) == 0 || (strcmp(asked, "HEAD") == 0 && strcmp(row, "GET") == 0);
 }
 
+static void allow_method(struct sk_buf *allow, const char *method)
+{
+	sk_buf_printf(allow, allow->len > 0 ? ", %s" : "%s", method);
+	if (strcmp(method, "GET") == 0)
+		sk_buf_puts(allow, ", HEAD");
+}
+
 enum sk__match sk__http_route(const struct sk__route *routes, int count, struct sk_request *request,
 			      struct sk_buf *allow)
 {
 	/* Two passes: /v1/sessions/current is not the session "current". */
-	for (int with_params = 0; with_params < 2; with_params++) {
+	for (int pass = 0; pass < 2; pass++) {
 		for (int i = 0; i < count; i++) {
-			const struct sk_route *row = routes[i].row;
+			const struct sk__route *route = &routes[i];
 
-			if ((strchr(row->path, '{') != NULL) != with_params ||
-			    !fits(row->path, request->path, request))
+			if (route->has_params != (pass == 1) || !fits(route, request))
 				continue;
-			if (same_method(row->method, request->method)) {
-				request->route = &routes[i];
+			if (same_method(route->row->method, request->method)) {
+				request->route = route;
 				return SK__MATCH_FOUND;
 			}
-			sk_buf_printf(allow, allow->len > 0 ? ", %s" : "%s", row->method);
+			allow_method(allow, route->row->method);
 		}
 	}
 	return allow->len > 0 ? SK__MATCH_OTHER_METHOD : SK__MATCH_NONE;

@@ -17,15 +17,13 @@ static const struct sk_sql SQL_CLAIM = {
 	" ON CONFLICT DO NOTHING RETURNING 1"
 };
 
-static const struct sk_sql SQL_FIND = {
-	"idempotency_find",
-	"SELECT request_hash, status, headers, body FROM idempotency_key WHERE scope = $1 AND key = $2"
-};
+static const struct sk_sql SQL_FIND = { "idempotency_find",
+					"SELECT request_hash, status, headers, body FROM "
+					"idempotency_key WHERE scope = $1 AND key = $2" };
 
-static const struct sk_sql SQL_SAVE = {
-	"idempotency_save",
-	"UPDATE idempotency_key SET status = $3, headers = $4, body = $5 WHERE scope = $1 AND key = $2"
-};
+static const struct sk_sql SQL_SAVE = { "idempotency_save",
+					"UPDATE idempotency_key SET status = $3, headers = $4, "
+					"body = $5 WHERE scope = $1 AND key = $2" };
 
 /* One call of sk_request_transact. */
 struct keyed {
@@ -36,7 +34,9 @@ struct keyed {
 	unsigned char hash[crypto_hash_sha256_BYTES];
 };
 
-/* Keys of different people must not meet: by account, by guest cart, or among the other guests. */
+/* Keys of different people must not meet: by account, by guest cart, or among the other
+ * guests. Those are not told apart by address: a shopper whose answer was lost with his
+ * connection tries again from another one, and that is what the key is for. */
 static const char *scope_of(struct sk_request *request)
 {
 	struct sk_arena *arena = request->context.arena;
@@ -50,12 +50,14 @@ static const char *scope_of(struct sk_request *request)
 	return sk_arena_printf(arena, "%s %s %s", request->method, request->route->row->path, who);
 }
 
-static void hash_request(const struct sk_request *request, unsigned char hash[crypto_hash_sha256_BYTES])
+static void hash_request(const struct sk_request *request,
+			 unsigned char hash[crypto_hash_sha256_BYTES])
 {
 	crypto_hash_sha256_state state;
 
 	crypto_hash_sha256_init(&state);
-	crypto_hash_sha256_update(&state, (const unsigned char *)request->path, strlen(request->path) + 1);
+	crypto_hash_sha256_update(&state, (const unsigned char *)request->path,
+				  strlen(request->path) + 1);
 	crypto_hash_sha256_update(&state, (const unsigned char *)request->body, request->body_len);
 	crypto_hash_sha256_final(&state, hash);
 }
@@ -65,17 +67,17 @@ static enum sk_status read_key(struct sk_request *request, const char **key)
 	unsigned flags = request->route->row->flags;
 	size_t len;
 
-	*key = (flags & (SK_IDEMPOTENT | SK_KEY_REQUIRED)) != 0 ?
-		       sk_request_header(request, "Idempotency-Key") :
-		       NULL;
+	*key = (flags & (SK_IDEMPOTENT | SK_KEY_REQUIRED)) != 0
+		       ? sk_request_header(request, "Idempotency-Key")
+		       : NULL;
 	if (*key == NULL)
-		return (flags & SK_KEY_REQUIRED) == 0 ?
-			       SK_OK :
-			       sk_fail(&request->context, SK_MALFORMED, "idempotency_key_required",
-				       "an Idempotency-Key is required");
+		return (flags & SK_KEY_REQUIRED) == 0 ? SK_OK
+						      : sk_fail(&request->context, SK_MALFORMED,
+								"idempotency_key_required",
+								"an Idempotency-Key is required");
 	len = strlen(*key);
-	for (size_t i = 0; i < len; i++)
-		if ((*key)[i] < ' ' || (*key)[i] > '~')
+	for (const char *at = *key; *at != '\0'; at++)
+		if (*at < ' ' || *at > '~')
 			len = 0;
 	if (len == 0 || len > SK_IDEMPOTENCY_KEY_MAX_BYTES)
 		return sk_fail(&request->context, SK_INVALID, "invalid_idempotency_key",
@@ -120,8 +122,8 @@ static enum sk_status replay(struct sk_tx *tx, const struct keyed *keyed)
 	struct sk_rows rows;
 	const void *hash, *body;
 	size_t hash_len = 0, len = 0;
-	enum sk_status st = sk_tx_run(tx, &SQL_FIND, SK_PARAMS(sk_text(keyed->scope), sk_text(keyed->key)),
-				      &rows);
+	enum sk_status st = sk_tx_run(tx, &SQL_FIND,
+				      SK_PARAMS(sk_text(keyed->scope), sk_text(keyed->key)), &rows);
 
 	if (st != SK_OK)
 		return st;
@@ -139,17 +141,23 @@ static enum sk_status replay(struct sk_tx *tx, const struct keyed *keyed)
 	return SK_OK;
 }
 
+/* An answer that could not be given is not kept either, and its effect rolls back with it. */
 static enum sk_status save(struct sk_tx *tx, const struct keyed *keyed)
 {
 	struct sk_reply *reply = &keyed->request->reply;
 
+	if (reply->status == 0 || reply->status >= 500 ||
+	    (reply->json != NULL && !sk_buf_ok(&reply->json->buf)))
+		return sk_fail(sk_tx_context(tx), SK_INTERNAL, "internal",
+			       "the answer could not be written");
 	if (reply->json != NULL) {
 		reply->data = sk_buf_text(&reply->json->buf);
 		reply->len = reply->json->buf.len;
 	}
 	return sk_tx_run(tx, &SQL_SAVE,
-			 SK_PARAMS(sk_text(keyed->scope), sk_text(keyed->key), sk_int(reply->status),
-				   sk_text(pack_headers(reply)), sk_bytes(reply->data, reply->len)),
+			 SK_PARAMS(sk_text(keyed->scope), sk_text(keyed->key),
+				   sk_int(reply->status), sk_text(pack_headers(reply)),
+				   sk_bytes(reply->data, reply->len)),
 			 NULL);
 }
 
@@ -179,8 +187,8 @@ static enum sk_status run_keyed(struct sk_tx *tx, void *arg)
 	return st == SK_OK ? save(tx, keyed) : st;
 }
 
-enum sk_status sk_request_transact(struct sk_request *request, struct sk_reply *reply, struct sk_pg *pg,
-				   sk_request_tx_fn *work, void *arg)
+enum sk_status sk_request_transact(struct sk_request *request, struct sk_reply *reply,
+				   struct sk_pg *pg, sk_request_tx_fn *work, void *arg)
 {
 	struct keyed keyed = { .request = request, .work = work, .arg = arg };
 	enum sk_status st = read_key(request, &keyed.key);

@@ -1,0 +1,85 @@
+/* What every service serves beside its own routes. The gateway does not route these paths:
+ * they are for the supervisor, for Prometheus and for people with a shell. */
+#include "sk_http_internal.h"
+
+#define METRICS_MAX_BYTES (1024 * 1024)
+
+/* The process lives: nothing is asked, so that a store that is down restarts nobody. */
+static enum sk_status get_healthz(struct sk_request *request, struct sk_reply *reply, void *app)
+{
+	struct sk_json *json = sk_reply_json(reply, 200);
+
+	(void)app;
+	sk_json_begin_object(json, NULL);
+	sk_json_text(json, "service", request->http->service->name);
+	sk_json_bool(json, "alive", true);
+	sk_json_end_object(json);
+	return SK_OK;
+}
+
+/* One part's state, as {"ok": false, "detail": "..."}. False where it is not ready. */
+static bool write_part(struct sk_request *request, struct sk_json *json, const char *name,
+		       enum sk_status st)
+{
+	sk_json_begin_object(json, name);
+	sk_json_bool(json, "ok", st == SK_OK);
+	if (st != SK_OK)
+		sk_json_text(json, "detail", request->context.error.detail);
+	sk_json_end_object(json);
+	sk_context_clear_error(&request->context);
+	return st == SK_OK;
+}
+
+/* It can serve; otherwise 503, and which part it is that cannot be reached. */
+static enum sk_status get_readyz(struct sk_request *request, struct sk_reply *reply, void *app)
+{
+	struct sk_parts *parts = request->http->parts;
+	struct sk_context *context = &request->context;
+	struct sk_json *json = sk_reply_json(reply, 200);
+	bool ready = true;
+
+	(void)app;
+	sk_json_begin_object(json, NULL);
+	sk_json_begin_object(json, "parts");
+	if (parts->ready != NULL)
+		ready &= write_part(request, json, "service", parts->ready(parts, context));
+	if (parts->pg != NULL)
+		ready &= write_part(request, json, "postgresql", sk_pg_ping(parts->pg, context));
+	if (parts->kv != NULL)
+		ready &= write_part(request, json, "valkey", sk_kv_ping(parts->kv, context));
+	if (parts->cache != NULL && parts->cache != parts->kv)
+		ready &= write_part(request, json, "valkey_cache",
+				    sk_kv_ping(parts->cache, context));
+	if (parts->bus != NULL)
+		ready &= write_part(request, json, "nats", sk_bus_ping(parts->bus, context));
+	sk_json_end_object(json);
+	sk_json_bool(json, "ready", ready);
+	sk_json_end_object(json);
+	if (!ready) {
+		reply->status = 503;
+		sk_reply_header(reply, "Retry-After", "1");
+	}
+	return SK_OK;
+}
+
+static enum sk_status get_metrics(struct sk_request *request, struct sk_reply *reply, void *app)
+{
+	struct sk_buf metrics;
+
+	(void)app;
+	sk_buf_init(&metrics, request->context.arena, METRICS_MAX_BYTES);
+	sk_metrics_write(request->http->parts->metrics, &metrics);
+	if (!sk_buf_ok(&metrics))
+		return sk_fail(&request->context, SK_INTERNAL, "internal",
+			       "the metrics are over %d bytes", METRICS_MAX_BYTES);
+	sk_reply_bytes(reply, 200, "text/plain; version=0.0.4; charset=utf-8",
+		       sk_buf_text(&metrics), metrics.len);
+	return SK_OK;
+}
+
+const struct sk_route SK__OWN_ROUTES[] = {
+	{ .method = "GET", .path = "/healthz", .handle = get_healthz },
+	{ .method = "GET", .path = "/readyz", .handle = get_readyz },
+	{ .method = "GET", .path = "/metrics", .handle = get_metrics },
+	{ .method = NULL },
+};
