@@ -1,11 +1,4 @@
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdlib.h>
-#include <string.h>
-
-#include <cmocka.h>
+#include "unit.h"
 
 #include "sk_context.h"
 #include "sk_time.h"
@@ -46,7 +39,8 @@ static void the_first_error_is_kept_and_each_status_returned(void **state)
 
 	(void)state;
 	sk_context_init(&context, 0);
-	assert_int_equal(sk_fail(&context, SK_CONFLICT, "order_shipped", "order %s has left", "A1"), SK_CONFLICT);
+	assert_int_equal(sk_fail(&context, SK_CONFLICT, "order_shipped", "order %s has left", "A1"),
+			 SK_CONFLICT);
 	assert_int_equal(sk_fail(&context, SK_INTERNAL, "other", "what it led to"), SK_INTERNAL);
 	assert_int_equal(context.error.status, SK_CONFLICT);
 	assert_string_equal(context.error.code, "order_shipped");
@@ -65,13 +59,14 @@ static void a_long_sentence_is_cut_between_characters(void **state)
 	(void)state;
 	sk_context_init(&context, 0);
 	for (int shift = 0; shift < 4; shift++) {
-		const char *pad = "xxxx" + (4 - shift);
+		const char *pad = &"xxxx"[4 - shift];
 		char text[SK_ERROR_DETAIL_MAX_BYTES * 2] = "";
 
 		for (size_t at = 0; at + 4 < sizeof(text); at += 4)
 			memcpy(text + at, "\xf0\x9f\x8f\xba", 5);
 		sk_context_clear_error(&context);
-		assert_int_equal(sk_fail(&context, SK_INVALID, "long", "%s%s", pad, text), SK_INVALID);
+		assert_int_equal(sk_fail(&context, SK_INVALID, "long", "%s%s", pad, text),
+				 SK_INVALID);
 		assert_true(sk_utf8_valid(context.error.detail, strlen(context.error.detail)));
 		assert_true(strlen(context.error.detail) > SK_ERROR_DETAIL_MAX_BYTES - 5);
 	}

@@ -1,18 +1,12 @@
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdlib.h>
-#include <string.h>
-
-#include <cmocka.h>
+#include "unit.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 
 #include "sk_id.h"
 #include "sk_time.h"
 
-#define COUNT 2000
+#define IDS 2000
 
 static struct sk_arena *arena;
 
@@ -61,15 +55,15 @@ static void a_new_id_is_a_uuid_of_version_7_with_the_time_in_front(void **state)
 
 static void ids_do_not_repeat_and_sort_by_their_millisecond(void **state)
 {
-	static struct sk_id ids[COUNT];
+	static struct sk_id ids[IDS];
 
 	(void)state;
-	for (int i = 0; i < COUNT; i++) {
+	for (int i = 0; i < IDS; i++) {
 		ids[i] = sk_id_new();
 		assert_true(i == 0 || made_at_ms(ids[i - 1].text) <= made_at_ms(ids[i].text));
 	}
-	qsort(ids, COUNT, sizeof(ids[0]), compare_ids);
-	for (int i = 1; i < COUNT; i++) {
+	qsort(ids, IDS, sizeof(ids[0]), compare_ids);
+	for (int i = 1; i < IDS; i++) {
 		assert_string_not_equal(ids[i - 1].text, ids[i].text);
 		assert_true(made_at_ms(ids[i - 1].text) <= made_at_ms(ids[i].text));
 	}
@@ -98,7 +92,7 @@ static void only_canonical_lower_case_is_an_id(void **state)
 	};
 
 	(void)state;
-	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
+	for (size_t i = 0; i < COUNT(cases); i++)
 		if (sk_id_valid(cases[i].text) != cases[i].valid)
 			fail_msg("%s", cases[i].text);
 }
@@ -120,7 +114,9 @@ static void a_token_is_43_characters_of_url_safe_base64(void **state)
 
 	(void)state;
 	assert_int_equal(strlen(token), 43);
-	assert_int_equal(strspn(token, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"), 43);
+	assert_int_equal(
+		strspn(token, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"),
+		43);
 	assert_string_not_equal(token, sk_token_make(arena));
 }
 
@@ -137,20 +133,14 @@ static void a_token_is_stored_as_its_sha_256(void **state)
 static void an_id_becomes_one_token_of_a_subject(void **state)
 {
 	static const char *const cases[][2] = {
-		{ "SKU-1_a", "SKU-1_a" },
-		{ "", "=" },
-		{ "=", "=3D" },
-		{ "a.b", "a=2Eb" },
-		{ "a b", "a=20b" },
-		{ "*", "=2A" },
-		{ ">", "=3E" },
-		{ "$SYS", "=24SYS" },
-		{ "caf\xc3\xa9", "caf=C3=A9" },
+		{ "SKU-1_a", "SKU-1_a" }, { "", "=" },		{ "=", "=3D" },
+		{ "a.b", "a=2Eb" },	  { "a b", "a=20b" },	{ "*", "=2A" },
+		{ ">", "=3E" },		  { "$SYS", "=24SYS" }, { "caf\xc3\xa9", "caf=C3=A9" },
 		{ "\r\n", "=0D=0A" },
 	};
 
 	(void)state;
-	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
+	for (size_t i = 0; i < COUNT(cases); i++)
 		assert_string_equal(sk_subject_token(arena, cases[i][0]), cases[i][1]);
 }
 
@@ -206,7 +196,7 @@ static void an_address_that_mail_goes_to_has_one_at_and_nothing_that_ends_a_head
 	};
 
 	(void)state;
-	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
+	for (size_t i = 0; i < COUNT(cases); i++)
 		if (sk_email_valid(cases[i].text) != cases[i].valid)
 			fail_msg("%s", cases[i].text);
 }
@@ -237,7 +227,8 @@ int main(void)
 		cmocka_unit_test(a_token_is_stored_as_its_sha_256),
 		cmocka_unit_test(an_id_becomes_one_token_of_a_subject),
 		cmocka_unit_test(a_sku_is_1_to_64_printable_ascii_characters),
-		cmocka_unit_test(an_address_that_mail_goes_to_has_one_at_and_nothing_that_ends_a_header),
+		cmocka_unit_test(
+			an_address_that_mail_goes_to_has_one_at_and_nothing_that_ends_a_header),
 		cmocka_unit_test(an_address_keeps_the_lengths_of_rfc_5321),
 	};
 

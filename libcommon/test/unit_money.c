@@ -1,11 +1,4 @@
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdlib.h>
-#include <string.h>
-
-#include <cmocka.h>
+#include "unit.h"
 
 #include "sk_money.h"
 
@@ -32,7 +25,7 @@ static void decimals_are_read_in_the_currencys_minor_units(void **state)
 	};
 
 	(void)state;
-	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+	for (size_t i = 0; i < COUNT(cases); i++) {
 		struct sk_money money = { .minor = -1 };
 
 		if (sk_money_parse(cases[i].decimal, cases[i].currency, &money) != SK_OK)
@@ -74,18 +67,20 @@ static void what_is_no_amount_is_refused_and_changes_nothing(void **state)
 	};
 
 	(void)state;
-	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+	for (size_t i = 0; i < COUNT(cases); i++) {
 		struct sk_money money = { .minor = -7 };
 
-		if (sk_money_parse(cases[i][0], cases[i][1], &money) != SK_INVALID || money.minor != -7)
+		if (sk_money_parse(cases[i][0], cases[i][1], &money) != SK_INVALID ||
+		    money.minor != -7)
 			fail_msg("%s %s", cases[i][0], cases[i][1]);
 	}
-	assert_int_equal(sk_money_parse("1", NULL, &(struct sk_money){ 0 }), SK_INVALID);
+	assert_int_equal(sk_money_parse("1", NULL, &(struct sk_money) { 0 }), SK_INVALID);
 }
 
 static void a_currency_is_three_capitals_of_the_list(void **state)
 {
-	static const char *const wrong[] = { NULL, "", "GB", "GBPX", "gbp", "G P", "BP ", "AED AFN", "XYZ" };
+	static const char *const wrong[] = { NULL,  "",	   "GB",      "GBPX", "gbp",
+					     "G P", "BP ", "AED AFN", "XYZ" };
 
 	(void)state;
 	assert_true(sk_currency_valid("GBP"));
@@ -93,7 +88,7 @@ static void a_currency_is_three_capitals_of_the_list(void **state)
 	assert_true(sk_currency_valid("ZWG"));
 	assert_true(sk_currency_valid("JPY"));
 	assert_true(sk_currency_valid("TND"));
-	for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++)
+	for (size_t i = 0; i < COUNT(wrong); i++)
 		assert_false(sk_currency_valid(wrong[i]));
 	assert_int_equal(sk_currency_digits("GBP"), 2);
 	assert_int_equal(sk_currency_digits("JPY"), 0);
@@ -109,7 +104,8 @@ static void sums_and_multiples_that_do_not_fit_or_mix_are_refused(void **state)
 	(void)state;
 	assert_int_equal(sk_money_add(most, penny, &result), SK_INVALID);
 	assert_int_equal(sk_money_add(penny, yen, &result), SK_INVALID);
-	assert_int_equal(sk_money_add(sk_money_of(-SK_MONEY_MAX_MINOR, "GBP"), sk_money_of(-1, "GBP"), &result),
+	assert_int_equal(sk_money_add(sk_money_of(-SK_MONEY_MAX_MINOR, "GBP"),
+				      sk_money_of(-1, "GBP"), &result),
 			 SK_INVALID);
 	assert_int_equal(sk_money_times(most, 2, &result), SK_INVALID);
 	assert_int_equal(sk_money_times(most, INT64_MAX, &result), SK_INVALID);
@@ -124,11 +120,13 @@ static void sums_and_multiples_that_fit_are_exact(void **state)
 	(void)state;
 	assert_int_equal(sk_money_add(result, sk_money_of(1, "GBP"), &result), SK_OK);
 	assert_int_equal(result.minor, SK_MONEY_MAX_MINOR);
-	assert_int_equal(sk_money_add(result, sk_money_of(-SK_MONEY_MAX_MINOR, "GBP"), &result), SK_OK);
+	assert_int_equal(sk_money_add(result, sk_money_of(-SK_MONEY_MAX_MINOR, "GBP"), &result),
+			 SK_OK);
 	assert_int_equal(result.minor, 0);
 	assert_int_equal(sk_money_times(sk_money_of(1999, "GBP"), 100000, &result), SK_OK);
 	assert_int_equal(result.minor, 199900000);
-	assert_int_equal(sk_money_times(sk_money_of(SK_MONEY_MAX_MINOR, "GBP"), -1, &result), SK_OK);
+	assert_int_equal(sk_money_times(sk_money_of(SK_MONEY_MAX_MINOR, "GBP"), -1, &result),
+			 SK_OK);
 	assert_int_equal(result.minor, -SK_MONEY_MAX_MINOR);
 }
 
@@ -149,11 +147,12 @@ static void amounts_are_written_for_people(void **state)
 	};
 
 	(void)state;
-	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+	for (size_t i = 0; i < COUNT(cases); i++) {
 		char text[SK_MONEY_TEXT_BYTES];
 
-		assert_string_equal(sk_money_format(sk_money_of(cases[i].minor, cases[i].currency), text),
-				    cases[i].text);
+		assert_string_equal(
+			sk_money_format(sk_money_of(cases[i].minor, cases[i].currency), text),
+			cases[i].text);
 	}
 }
 

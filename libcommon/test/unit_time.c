@@ -1,11 +1,4 @@
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdlib.h>
-#include <string.h>
-
-#include <cmocka.h>
+#include "unit.h"
 
 #include "sk_time.h"
 
@@ -27,7 +20,7 @@ static void times_are_formatted_with_microseconds_in_utc(void **state)
 	};
 
 	(void)state;
-	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+	for (size_t i = 0; i < COUNT(cases); i++) {
 		char text[SK_RFC3339_BYTES];
 
 		assert_ptr_equal(sk_time_format(cases[i].time_us, text), text);
@@ -61,7 +54,7 @@ static void rfc_3339_is_parsed_with_any_offset(void **state)
 	};
 
 	(void)state;
-	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+	for (size_t i = 0; i < COUNT(cases); i++) {
 		int64_t time_us = NEVER;
 
 		if (!sk_time_parse(cases[i].text, &time_us) || time_us != cases[i].time_us)
@@ -111,7 +104,7 @@ static void what_is_no_time_is_refused_and_changes_nothing(void **state)
 	};
 
 	(void)state;
-	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+	for (size_t i = 0; i < COUNT(cases); i++) {
 		int64_t time_us = NEVER;
 
 		if (sk_time_parse(cases[i], &time_us) || time_us != NEVER)
@@ -139,7 +132,7 @@ static void back_off_doubles_up_to_its_greatest_delay(void **state)
 	} cases[] = { { 0, 100 }, { 1, 200 }, { 3, 800 }, { 10, 5000 }, { 1000000, 5000 } };
 
 	(void)state;
-	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+	for (size_t i = 0; i < COUNT(cases); i++) {
 		int64_t greatest = 0;
 
 		for (int n = 0; n < 2000; n++) {

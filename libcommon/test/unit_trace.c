@@ -1,16 +1,9 @@
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdlib.h>
-#include <string.h>
-
-#include <cmocka.h>
+#include "unit.h"
 
 #include "sk_trace.h"
 
 #define TRACE "4bf92f3577b34da6a3ce929d0e0e4736"
-#define SPAN "00f067aa0ba902b7"
+#define SPAN  "00f067aa0ba902b7"
 
 static void a_new_trace_can_be_read_again(void **state)
 {
@@ -38,11 +31,12 @@ static void an_incoming_trace_goes_on_with_a_span_of_our_own(void **state)
 		{ "00-" TRACE "-" SPAN "-03", true },
 		{ "00-" TRACE "-" SPAN "-02", false },
 		{ "01-" TRACE "-" SPAN "-01", true },
-		{ "cc-" TRACE "-" SPAN "-01-what-comes-later", true }, /* versions to come may go on */
+		{ "cc-" TRACE "-" SPAN "-01-what-comes-later",
+		  true }, /* versions to come may go on */
 	};
 
 	(void)state;
-	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+	for (size_t i = 0; i < COUNT(cases); i++) {
 		struct sk_trace trace = sk_trace_continue(cases[i].text);
 
 		assert_string_equal(trace.trace_id, TRACE);
@@ -77,7 +71,7 @@ static void what_is_no_traceparent_begins_a_new_trace(void **state)
 	};
 
 	(void)state;
-	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+	for (size_t i = 0; i < COUNT(cases); i++) {
 		struct sk_trace trace = sk_trace_continue(cases[i]);
 
 		if (strcmp(trace.trace_id, TRACE) == 0 || strlen(trace.trace_id) != 32)

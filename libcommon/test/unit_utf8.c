@@ -1,11 +1,4 @@
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdlib.h>
-#include <string.h>
-
-#include <cmocka.h>
+#include "unit.h"
 
 #include "sk_utf8.h"
 
@@ -17,36 +10,36 @@ static void a_character_is_measured(void **state)
 	} cases[] = {
 		{ "A", 1 },
 		{ "\x7f", 1 },
-		{ "\xc2\x80", 2 },             /* U+0080 */
-		{ "\xdf\xbf", 2 },             /* U+07FF */
-		{ "\xe0\xa0\x80", 3 },         /* U+0800 */
-		{ "\xed\x9f\xbf", 3 },         /* U+D7FF, the last before the surrogates */
-		{ "\xee\x80\x80", 3 },         /* U+E000, the first after them */
-		{ "\xef\xbf\xbf", 3 },         /* U+FFFF */
-		{ "\xf0\x90\x80\x80", 4 },     /* U+10000 */
-		{ "\xf4\x8f\xbf\xbf", 4 },     /* U+10FFFF */
-		{ "\x80", 0 },                 /* a continuation alone */
+		{ "\xc2\x80", 2 },	   /* U+0080 */
+		{ "\xdf\xbf", 2 },	   /* U+07FF */
+		{ "\xe0\xa0\x80", 3 },	   /* U+0800 */
+		{ "\xed\x9f\xbf", 3 },	   /* U+D7FF, the last before the surrogates */
+		{ "\xee\x80\x80", 3 },	   /* U+E000, the first after them */
+		{ "\xef\xbf\xbf", 3 },	   /* U+FFFF */
+		{ "\xf0\x90\x80\x80", 4 }, /* U+10000 */
+		{ "\xf4\x8f\xbf\xbf", 4 }, /* U+10FFFF */
+		{ "\x80", 0 },		   /* a continuation alone */
 		{ "\xbf", 0 },
-		{ "\xc0\xaf", 0 },             /* overlong '/' */
+		{ "\xc0\xaf", 0 }, /* overlong '/' */
 		{ "\xc1\xbf", 0 },
-		{ "\xe0\x9f\xbf", 0 },         /* overlong U+07FF */
-		{ "\xed\xa0\x80", 0 },         /* U+D800 */
-		{ "\xed\xbf\xbf", 0 },         /* U+DFFF */
-		{ "\xf0\x8f\xbf\xbf", 0 },     /* overlong U+FFFF */
-		{ "\xf4\x90\x80\x80", 0 },     /* U+110000 */
+		{ "\xe0\x9f\xbf", 0 },	   /* overlong U+07FF */
+		{ "\xed\xa0\x80", 0 },	   /* U+D800 */
+		{ "\xed\xbf\xbf", 0 },	   /* U+DFFF */
+		{ "\xf0\x8f\xbf\xbf", 0 }, /* overlong U+FFFF */
+		{ "\xf4\x90\x80\x80", 0 }, /* U+110000 */
 		{ "\xf5\x80\x80\x80", 0 },
 		{ "\xff", 0 },
-		{ "\xc3", 0 },                 /* cut */
+		{ "\xc3", 0 }, /* cut */
 		{ "\xe2\x82", 0 },
 		{ "\xf0\x9f\x8f", 0 },
-		{ "\xc3(", 0 },                /* not continued */
+		{ "\xc3(", 0 }, /* not continued */
 		{ "\xe2\x82(", 0 },
 		{ "\xf0\x9f\x8f(", 0 },
 		{ "", 0 },
 	};
 
 	(void)state;
-	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
+	for (size_t i = 0; i < COUNT(cases); i++)
 		if (sk_utf8_length(cases[i].text, strlen(cases[i].text)) != cases[i].length)
 			fail_msg("case %zu", i);
 }
@@ -64,7 +57,8 @@ static void every_code_point_but_the_surrogates_has_one_form(void **state)
 		text[0] = (unsigned char)((0xf00u >> length & 0xf0) | point >> (6 * (length - 1)));
 		if (length == 2)
 			text[0] |= 0xc0;
-		assert_int_equal(sk_utf8_length((const char *)text, length), surrogate ? 0 : length);
+		assert_int_equal(sk_utf8_length((const char *)text, length),
+				 surrogate ? 0 : length);
 		assert_int_equal(sk_utf8_length((const char *)text, length - 1), 0);
 	}
 }
@@ -95,7 +89,7 @@ static void only_a_character_that_was_cut_is_trimmed(void **state)
 	};
 
 	(void)state;
-	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+	for (size_t i = 0; i < COUNT(cases); i++) {
 		char text[8];
 
 		memcpy(text, cases[i][0], strlen(cases[i][0]) + 1);
