@@ -40,6 +40,8 @@ def refuse_recursion(messages: dict) -> None:
     def visit(name: str, path: tuple) -> None:
         if name in path:
             sys.exit(f"{name}: recursive types are refused (protobuf-c recurses without a bound)")
+        if name not in messages:
+            sys.exit(f"{path[-1]}: {name} is not used here (nested, a map's, or of none of our files)")
         for field in messages[name].field:
             if field.type == FIELD.TYPE_MESSAGE:
                 visit(field.type_name.lstrip("."), path + (name,))
@@ -88,8 +90,6 @@ def generate(files, options) -> str:
     types = []
     for name, message in messages.items():
         symbol, entity = c_name(name), message.options.Extensions[options.entity]
-        if message.nested_type:
-            sys.exit(f"{name}: nested types are not used here")
         if entity and entity not in [f.name for f in message.field]:
             sys.exit(f"{name}: entity {entity} is no field")
         rows = [row for row in (rule_row(name, f, options) for f in message.field) if row]
