@@ -10,6 +10,7 @@
 #include "sk_limits.h"
 
 #define ARENA_MAGIC 0x6172656eu
+#define BLOCK_BYTES ((size_t)SK_ARENA_BLOCK_BYTES)
 #define ALIGNMENT   _Alignof(max_align_t)
 
 struct block {
@@ -36,7 +37,7 @@ static struct block *new_block(size_t size)
 	struct block *block = malloc(sizeof(*block) + size);
 
 	if (block == NULL) {
-		fputs("out of memory\n", stderr);
+		(void)fputs("out of memory\n", stderr);
 		abort();
 	}
 	block->next = NULL;
@@ -53,7 +54,7 @@ struct sk_arena *sk_arena_open(size_t limit_bytes)
 		abort();
 	arena->magic = ARENA_MAGIC;
 	arena->limit = limit_bytes;
-	arena->blocks = new_block(SK_ARENA_BLOCK_BYTES);
+	arena->blocks = new_block(BLOCK_BYTES);
 	return arena;
 }
 
@@ -100,7 +101,7 @@ void *sk_arena_alloc(struct sk_arena *arena, size_t size)
 
 	assert(arena->magic == ARENA_MAGIC && rounded >= size);
 	if (block->size - block->used < rounded) {
-		block = new_block(rounded > SK_ARENA_BLOCK_BYTES ? rounded : SK_ARENA_BLOCK_BYTES);
+		block = new_block(rounded > BLOCK_BYTES ? rounded : BLOCK_BYTES);
 		block->next = arena->blocks;
 		arena->blocks = block;
 	}
@@ -151,7 +152,7 @@ char *sk_arena_printf(struct sk_arena *arena, const char *format, ...)
 	len = vsnprintf(NULL, 0, format, args);
 	assert(len >= 0);
 	text = sk_arena_alloc(arena, (size_t)len + 1);
-	vsnprintf(text, (size_t)len + 1, format, again);
+	(void)vsnprintf(text, (size_t)len + 1, format, again);
 	va_end(again);
 	va_end(args);
 	return text;

@@ -60,7 +60,7 @@ void sk_buf_printf(struct sk_buf *buf, const char *format, ...)
 	va_copy(again, args);
 	len = vsnprintf(NULL, 0, format, args);
 	if (len >= 0 && make_room(buf, (size_t)len)) {
-		vsnprintf(buf->data + buf->len, (size_t)len + 1, format, again);
+		(void)vsnprintf(buf->data + buf->len, (size_t)len + 1, format, again);
 		buf->len += (size_t)len;
 	}
 	va_end(again);

@@ -1,10 +1,11 @@
 #include "sk_config.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define VALUE_MAX_BYTES (64 * 1024)
+#define VALUE_MAX_BYTES ((size_t)64 * 1024)
 
 /* What every service takes. */
 static const struct sk_config_field SK_CONFIG_COMMON[] = {
@@ -70,10 +71,10 @@ static enum sk_status read_value_file(const char *name, const char *path, char *
 		abort();
 	len = fread(*text, 1, VALUE_MAX_BYTES, file);
 	complete = ferror(file) == 0 && (len < VALUE_MAX_BYTES || fgetc(file) == EOF);
-	fclose(file);
+	(void)fclose(file);
 	if (!complete || strlen(*text) != len)
 		return sk_fail(context, SK_INVALID, "configuration",
-			       "%s_FILE: %s is not a text of at most %d bytes", name, path,
+			       "%s_FILE: %s is not a text of at most %zu bytes", name, path,
 			       VALUE_MAX_BYTES);
 	if (len > 0 && (*text)[len - 1] == '\n')
 		(*text)[len - 1] = '\0';
@@ -177,8 +178,10 @@ static enum sk_status read_fields(struct sk_config *config, const struct sk_conf
 		value->next = config->values;
 		config->values = value;
 		st = find_text(field, &value->text, context);
-		if (st == SK_OK)
+		if (st == SK_OK) {
+			assert(value->text != NULL);
 			st = check_value(value, context);
+		}
 	}
 	return st;
 }
@@ -238,7 +241,7 @@ static const struct value *find_value(const struct sk_config *config, const char
 	for (const struct value *value = config->values; value != NULL; value = value->next)
 		if (strcmp(value->field->name, name) == 0)
 			return value;
-	fprintf(stderr, "configuration %s is not declared\n", name);
+	(void)fprintf(stderr, "configuration %s is not declared\n", name);
 	abort();
 }
 
@@ -262,12 +265,12 @@ static void print_fields(const struct sk_config_field *field, FILE *out)
 	for (; field != NULL && field->name != NULL; field++) {
 		const char *fallback = field->fallback != NULL ? field->fallback : "";
 
-		fprintf(out, "  %-28s %s", field->name, field->help);
+		(void)fprintf(out, "  %-28s %s", field->name, field->help);
 		if ((field->flags & SK_CONFIG_REQUIRED) != 0)
-			fprintf(out, " (required)");
+			(void)fprintf(out, " (required)");
 		else if ((field->flags & SK_CONFIG_SECRET) == 0 && fallback[0] != '\0')
-			fprintf(out, " (%s)", fallback);
-		fputc('\n', out);
+			(void)fprintf(out, " (%s)", fallback);
+		(void)fputc('\n', out);
 	}
 }
 

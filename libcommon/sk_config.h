@@ -21,7 +21,7 @@ enum sk_config_type { SK_CONFIG_TEXT, SK_CONFIG_INT, SK_CONFIG_BOOL, SK_CONFIG_U
 
 enum sk_config_flags {
 	SK_CONFIG_REQUIRED = 1, /* no fallback: absent or empty is an error */
-	SK_CONFIG_SECRET = 2,   /* never printed */
+	SK_CONFIG_SECRET = 2,	/* never printed */
 };
 
 /* A row; a table ends with a row whose name is NULL. */
@@ -31,15 +31,15 @@ struct sk_config_field {
 	const char *fallback; /* NULL with SK_CONFIG_REQUIRED */
 	int64_t min, max;     /* of an INT, or of the length of a TEXT where max is not 0 */
 	unsigned flags;
-	const char *help;     /* a sentence with the unit: "seconds until ..." */
+	const char *help; /* a sentence with the unit: "seconds until ..." */
 };
 
 struct sk_config;
 
 /* Reads and checks every row of the common table and of fields (NULL: none).
  * On failure the error in context names the variable and what it should be. */
-SK_MUST_CHECK enum sk_status sk_config_open(const struct sk_config_field *fields, struct sk_config **out,
-			      struct sk_context *context);
+SK_MUST_CHECK enum sk_status sk_config_open(const struct sk_config_field *fields,
+					    struct sk_config **out, struct sk_context *context);
 void sk_config_close(struct sk_config **config);
 
 /* Values. A name that no table declares is a bug and aborts. The text lives as

@@ -40,7 +40,7 @@ static void begin(struct sk_context *context, int64_t timeout_ms)
 
 void sk_context_init(struct sk_context *context, int64_t timeout_ms)
 {
-	context->arena = sk_arena_open(SK_ARENA_MAX_BYTES);
+	context->arena = sk_arena_open((size_t)SK_ARENA_MAX_BYTES);
 	begin(context, timeout_ms);
 }
 
@@ -63,9 +63,9 @@ enum sk_status sk_fail(struct sk_context *context, enum sk_status status, const 
 	if (context->error.status != SK_OK)
 		return status;
 	context->error.status = status;
-	snprintf(context->error.code, sizeof(context->error.code), "%s", code);
+	(void)snprintf(context->error.code, sizeof(context->error.code), "%s", code);
 	va_start(args, format);
-	vsnprintf(context->error.detail, sizeof(context->error.detail), format, args);
+	(void)vsnprintf(context->error.detail, sizeof(context->error.detail), format, args);
 	va_end(args);
 	sk_utf8_trim(context->error.detail);
 	return status;

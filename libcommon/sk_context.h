@@ -20,8 +20,8 @@ enum sk_role {
 	SK_ROLE_ADMIN,
 };
 
-const char *sk_role_name(enum sk_role role);   /* "customer"; "none" */
-enum sk_role sk_role_parse(const char *name);  /* SK_ROLE_NONE where unknown or NULL */
+const char *sk_role_name(enum sk_role role);  /* "customer"; "none" */
+enum sk_role sk_role_parse(const char *name); /* SK_ROLE_NONE where unknown or NULL */
 
 /* Who asked. Strings live as long as the context's arena; "" where not known. */
 struct sk_actor {
@@ -34,9 +34,9 @@ struct sk_actor {
 
 struct sk_error {
 	enum sk_status status;
-	char code[48];                           /* a stable word: "out_of_stock" */
-	char detail[SK_ERROR_DETAIL_MAX_BYTES];  /* a sentence for people, without secrets */
-	int retry_after_s;                       /* 0: the status's default */
+	char code[48];				/* a stable word: "out_of_stock" */
+	char detail[SK_ERROR_DETAIL_MAX_BYTES]; /* a sentence for people, without secrets */
+	int retry_after_s;			/* 0: the status's default */
 };
 
 struct sk_context {
@@ -44,7 +44,7 @@ struct sk_context {
 	struct sk_trace trace;
 	struct sk_actor actor;
 	struct sk_error error;
-	int64_t now_us;      /* wall clock when the call began: rules take this, not the clock */
+	int64_t now_us;	     /* wall clock when the call began: rules take this, not the clock */
 	int64_t deadline_us; /* monotonic; store calls end by then at the latest; 0: none */
 };
 

@@ -32,7 +32,7 @@ struct line {
 
 void sk_log_init(const char *service, enum sk_log_level least)
 {
-	snprintf(settings.service, sizeof(settings.service), "%s", service);
+	(void)snprintf(settings.service, sizeof(settings.service), "%s", service);
 	settings.least = least;
 }
 
@@ -112,7 +112,7 @@ void sk_log(enum sk_log_level level, const struct sk_context *context, const cha
 	if (level < settings.least)
 		return;
 	va_start(args, format);
-	vsnprintf(message, sizeof(message), format, args);
+	(void)vsnprintf(message, sizeof(message), format, args);
 	va_end(args);
 	begin(&line, level, context);
 	put_text(&line, "message", message);
@@ -126,9 +126,9 @@ void sk_log_failure(enum sk_log_level level, const struct sk_context *context, c
 
 	if (level < settings.least)
 		return;
-	snprintf(message, sizeof(message), "%s: %s", what,
-		 context->error.detail[0] != '\0' ? context->error.detail
-						  : sk_status_name(context->error.status));
+	(void)snprintf(message, sizeof(message), "%s: %s", what,
+		       context->error.detail[0] != '\0' ? context->error.detail
+							: sk_status_name(context->error.status));
 	begin(&line, level, context);
 	put_text(&line, "code", context->error.code);
 	put_text(&line, "message", message);

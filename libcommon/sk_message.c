@@ -273,7 +273,7 @@ enum sk_status sk_message_unpack(struct sk_context *context,
 	struct bounded bounded = { context->arena, len * SK_UNPACK_FACTOR + UNPACK_EXTRA_BYTES };
 	ProtobufCAllocator allocator = { bounded_alloc, bounded_free, &bounded };
 
-	if (len > SK_MESSAGE_MAX_BYTES)
+	if (len > (size_t)SK_MESSAGE_MAX_BYTES)
 		return sk_fail(context, SK_TOO_LARGE, "message_too_large", "a message of %zu bytes",
 			       len);
 	*out = protobuf_c_message_unpack(descriptor, &allocator, len, data);
@@ -295,7 +295,7 @@ enum sk_status sk_message_pack(struct sk_context *context, const ProtobufCMessag
 	if (st != SK_OK)
 		return st;
 	*len = protobuf_c_message_get_packed_size(message);
-	if (*len > SK_MESSAGE_MAX_BYTES)
+	if (*len > (size_t)SK_MESSAGE_MAX_BYTES)
 		return sk_fail(context, SK_TOO_LARGE, "message_too_large",
 			       "%s would have %zu bytes", message->descriptor->name, *len);
 	bytes = sk_arena_alloc(context->arena, *len + 1);

@@ -20,13 +20,13 @@
 #include "sk_json.h"
 
 struct sk_field_rules {
-	const char *field;    /* name in the .proto */
-	bool required;        /* not empty, not 0, present */
+	const char *field; /* name in the .proto */
+	bool required;	   /* not empty, not 0, present */
 	bool uuid, sku, currency, email;
 	bool has_range;
-	int64_t min, max;     /* of an integer */
-	uint32_t max_bytes;   /* of a string or bytes; 0: 1024 */
-	uint32_t max_count;   /* of a repeated field; 0: 64 */
+	int64_t min, max;   /* of an integer */
+	uint32_t max_bytes; /* of a string or bytes; 0: 1024 */
+	uint32_t max_count; /* of a repeated field; 0: 64 */
 };
 
 struct sk_message_type {
@@ -48,15 +48,18 @@ const struct sk_message_type *sk_message_type_of(const ProtobufCMessageDescripto
 /* Unpacks and checks. The message lives as long as the arena. SK_INVALID
  * ("invalid_message") naming the field, SK_TOO_LARGE. */
 SK_MUST_CHECK enum sk_status sk_message_unpack(struct sk_context *context,
-				 const ProtobufCMessageDescriptor *descriptor, const void *data,
-				 size_t len, ProtobufCMessage **out);
+					       const ProtobufCMessageDescriptor *descriptor,
+					       const void *data, size_t len,
+					       ProtobufCMessage **out);
 
 /* The rules alone, for messages of our own making, before they are packed. */
-SK_MUST_CHECK enum sk_status sk_message_check(struct sk_context *context, const ProtobufCMessage *message);
+SK_MUST_CHECK enum sk_status sk_message_check(struct sk_context *context,
+					      const ProtobufCMessage *message);
 
 /* Packs into the arena after sk_message_check. */
-SK_MUST_CHECK enum sk_status sk_message_pack(struct sk_context *context, const ProtobufCMessage *message,
-			       const void **data, size_t *len);
+SK_MUST_CHECK enum sk_status sk_message_pack(struct sk_context *context,
+					     const ProtobufCMessage *message, const void **data,
+					     size_t *len);
 
 /* The message as a JSON object: names as in the .proto, enums by name, bytes as base64. */
 void sk_message_to_json(struct sk_json *json, const char *key, const ProtobufCMessage *message);

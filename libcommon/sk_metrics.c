@@ -237,18 +237,18 @@ static long count_folder(const char *path)
 	return count - 2; /* . and .. */
 }
 
+/* The second number of /proc/self/statm, in pages. */
 static long resident_bytes(void)
 {
-	long pages = 0;
-	FILE *file = fopen("/proc/self/statm", "r");
+	FILE *file = fopen("/proc/self/statm", "re");
+	char line[128] = "";
+	const char *resident;
 
 	if (file == NULL)
 		return 0;
-	if (fscanf(file, "%*s %ld", &pages) !=
-	    1) /* NOLINT(cert-err34-c): the kernel's own number */
-		pages = 0;
-	fclose(file);
-	return pages * sysconf(_SC_PAGESIZE);
+	resident = fgets(line, sizeof(line), file) != NULL ? strchr(line, ' ') : NULL;
+	(void)fclose(file);
+	return resident == NULL ? 0 : strtol(resident, NULL, 10) * sysconf(_SC_PAGESIZE);
 }
 
 static double seconds(struct timeval time)

@@ -43,7 +43,7 @@ struct sk_money sk_money_of(int64_t minor, const char *currency)
 {
 	struct sk_money money = { .minor = minor };
 
-	snprintf(money.currency, sizeof(money.currency), "%s", currency);
+	(void)snprintf(money.currency, sizeof(money.currency), "%s", currency);
 	return money;
 }
 
@@ -114,9 +114,10 @@ const char *sk_money_format(struct sk_money money, char out[SK_MONEY_TEXT_BYTES]
 	uint64_t unit = digits == 0 ? 1 : digits == 2 ? 100 : 1000;
 
 	if (digits == 0)
-		snprintf(out, SK_MONEY_TEXT_BYTES, "%s%" PRIu64 " %s", sign, minor, money.currency);
+		(void)snprintf(out, SK_MONEY_TEXT_BYTES, "%s%" PRIu64 " %s", sign, minor,
+			       money.currency);
 	else
-		snprintf(out, SK_MONEY_TEXT_BYTES, "%s%" PRIu64 ".%0*" PRIu64 " %s", sign,
-			 minor / unit, digits, minor % unit, money.currency);
+		(void)snprintf(out, SK_MONEY_TEXT_BYTES, "%s%" PRIu64 ".%0*" PRIu64 " %s", sign,
+			       minor / unit, digits, minor % unit, money.currency);
 	return out;
 }

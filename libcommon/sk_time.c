@@ -33,11 +33,11 @@ const char *sk_time_format(int64_t time_us, char out[SK_RFC3339_BYTES])
 	struct tm parts;
 
 	gmtime_r(&seconds, &parts);
-	snprintf(out, SK_RFC3339_BYTES, "%04u-%02u-%02uT%02u:%02u:%02u.%06uZ",
-		 (unsigned)(parts.tm_year + 1900) % 10000, (unsigned)(parts.tm_mon + 1) % 100,
-		 (unsigned)parts.tm_mday % 100, (unsigned)parts.tm_hour % 100,
-		 (unsigned)parts.tm_min % 100, (unsigned)parts.tm_sec % 100,
-		 (unsigned)micros % 1000000);
+	(void)snprintf(out, SK_RFC3339_BYTES, "%04u-%02u-%02uT%02u:%02u:%02u.%06uZ",
+		       (unsigned)(parts.tm_year + 1900) % 10000, (unsigned)(parts.tm_mon + 1) % 100,
+		       (unsigned)parts.tm_mday % 100, (unsigned)parts.tm_hour % 100,
+		       (unsigned)parts.tm_min % 100, (unsigned)parts.tm_sec % 100,
+		       (unsigned)micros % 1000000);
 	return out;
 }
 

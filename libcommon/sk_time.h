@@ -8,12 +8,12 @@
 
 #define SK_SECOND_US ((int64_t)1000000)
 #define SK_MINUTE_US (60 * SK_SECOND_US)
-#define SK_HOUR_US (60 * SK_MINUTE_US)
-#define SK_DAY_US (24 * SK_HOUR_US)
+#define SK_HOUR_US   (60 * SK_MINUTE_US)
+#define SK_DAY_US    (24 * SK_HOUR_US)
 
 #define SK_RFC3339_BYTES 28 /* 2026-11-23T09:15:00.123456Z and its NUL */
 
-int64_t sk_time_now_us(void);       /* wall clock */
+int64_t sk_time_now_us(void);	    /* wall clock */
 int64_t sk_time_monotonic_us(void); /* for deadlines and durations only */
 
 /* RFC 3339 in UTC with microseconds. Returns out. */

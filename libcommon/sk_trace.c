@@ -67,7 +67,7 @@ struct sk_trace sk_trace_continue(const char *traceparent)
 
 const char *sk_trace_format(const struct sk_trace *trace, char out[SK_TRACEPARENT_BYTES])
 {
-	snprintf(out, SK_TRACEPARENT_BYTES, "00-%s-%s-%s", trace->trace_id, trace->span_id,
-		 trace->sampled ? "01" : "00");
+	(void)snprintf(out, SK_TRACEPARENT_BYTES, "00-%s-%s-%s", trace->trace_id, trace->span_id,
+		       trace->sampled ? "01" : "00");
 	return out;
 }
