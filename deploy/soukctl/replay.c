@@ -132,8 +132,18 @@ static enum sk_status ensure_all_stock(struct replay *replay)
 
 /* ---- orders ---- */
 
+/* The token of an earlier invoice of the same customer; NULL: not logged in yet. */
+static const char *known_token(const struct replay *replay, const char *customer)
+{
+	for (int i = 0; i < replay->data.invoices_count; i++)
+		if (replay->data.invoices[i].token != NULL &&
+		    strcmp(replay->data.invoices[i].customer, customer) == 0)
+			return replay->data.invoices[i].token;
+	return NULL;
+}
+
 /* Registers the customer, or finds it registered by an earlier run, and logs in. */
-static enum sk_status customer_token(struct replay *replay, const char *customer, const char **token)
+static enum sk_status log_in_customer(struct replay *replay, const char *customer, const char **token)
 {
 	struct sk_arena *arena = replay->context->arena;
 	const char *email = sk_arena_printf(arena, "customer-%s@online-retail.example", customer);
@@ -192,8 +202,7 @@ static void write_order(const struct replay *replay, const struct replay_invoice
 
 /* Posts the order. The order service may not have heard of a product yet: a 422 is asked
  * again for a while; the key was not used up by it. */
-static enum sk_status place_order(struct replay *replay, struct replay_invoice *invoice,
-				  const char *token)
+static enum sk_status place_order(struct replay *replay, struct replay_invoice *invoice)
 {
 	int64_t end_us = sk_time_monotonic_us() + SETTLE_US;
 	const struct cJSON *answer = NULL;
@@ -211,7 +220,7 @@ static enum sk_status place_order(struct replay *replay, struct replay_invoice *
 		sk_context_clear_error(replay->context);
 		st = shop_send(&replay->shop, replay->context,
 			       &(struct shop_call){
-				       .method = "POST", .path = "/v1/orders", .token = token,
+				       .method = "POST", .path = "/v1/orders", .token = invoice->token,
 				       .idempotency_key = sk_arena_printf(replay->context->arena, "%s-%s",
 									  replay->run, invoice->number),
 				       .body = sk_buf_text(&body.buf), .len = body.buf.len },
@@ -231,14 +240,14 @@ static enum sk_status place_orders(struct replay *replay)
 
 	for (int i = 0; i < replay->data.invoices_count && st == SK_OK; i++) {
 		struct replay_invoice *invoice = &replay->data.invoices[i];
-		const char *token = NULL;
 
 		if (invoice->cancellation || invoice->lines_count == 0)
 			continue;
-		if (invoice->customer[0] != '\0')
-			st = customer_token(replay, invoice->customer, &token);
+		invoice->token = known_token(replay, invoice->customer);
+		if (invoice->customer[0] != '\0' && invoice->token == NULL)
+			st = log_in_customer(replay, invoice->customer, &invoice->token);
 		if (st == SK_OK)
-			st = place_order(replay, invoice, token);
+			st = place_order(replay, invoice);
 		if (st == SK_OK)
 			show_progress("orders placed", ++done, replay->data.sales);
 	}

@@ -33,6 +33,7 @@ struct replay_invoice {
 	int64_t total_minor;
 
 	/* What became of it in the shop. */
+	const char *token; /* of the customer's session; NULL: a guest */
 	const char *order_id;
 };
 

@@ -4,7 +4,8 @@
 
 /* Per client address. Registering is generous: a shop's own tools make accounts by the hundred. */
 static const struct sk_ratelimit_class REGISTRATIONS = { "session-register", 600, 300 };
-static const struct sk_ratelimit_class LOGINS = { "session-login", 60, 60 };
+/* Per address; an office has many people behind one. The account's own limit is the strict one. */
+static const struct sk_ratelimit_class LOGINS = { "session-login", 300, 150 };
 static const struct sk_ratelimit_class RECOVERIES = { "session-recovery", 60, 60 };
 
 /* ---- encoding ---- */
