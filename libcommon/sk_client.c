@@ -17,9 +17,10 @@ static void free_list(void *list)
 static size_t take_body(char *data, size_t size, size_t count, void *closure)
 {
 	struct sk_buf *body = closure;
+	size_t len = size * count, room = body->max_bytes - body->len;
 
-	sk_buf_put(body, data, size * count);
-	return sk_buf_ok(body) ? size * count : 0; /* 0 ends the transfer */
+	sk_buf_put(body, data, len < room ? len : room);
+	return len <= room ? len : 0; /* 0 ends the transfer */
 }
 
 static CURL *open_handle(struct sk_context *context, const char *url, int timeout_ms)
@@ -30,7 +31,8 @@ static CURL *open_handle(struct sk_context *context, const char *url, int timeou
 		abort();
 	curl_easy_setopt(handle, CURLOPT_URL, url);
 	curl_easy_setopt(handle, CURLOPT_NOSIGNAL, 1L);
-	curl_easy_setopt(handle, CURLOPT_TIMEOUT_MS, (long)sk_context_remaining_ms(context, timeout_ms) + 1);
+	curl_easy_setopt(handle, CURLOPT_TIMEOUT_MS,
+			 (long)sk_context_remaining_ms(context, timeout_ms) + 1);
 	curl_easy_setopt(handle, CURLOPT_CONNECTTIMEOUT_MS, CONNECT_TIMEOUT_MS);
 	curl_easy_setopt(handle, CURLOPT_FOLLOWLOCATION, 0L);
 	return handle;
@@ -73,16 +75,18 @@ enum sk_status sk_client_send(struct sk_context *context, const struct sk_client
 	curl_easy_setopt(handle, CURLOPT_WRITEDATA, &body);
 	if (request->body != NULL) {
 		curl_easy_setopt(handle, CURLOPT_POSTFIELDS, request->body);
-		curl_easy_setopt(handle, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)request->body_len);
+		curl_easy_setopt(handle, CURLOPT_POSTFIELDSIZE_LARGE,
+				 (curl_off_t)request->body_len);
 	}
 	code = curl_easy_perform(handle);
 	curl_easy_getinfo(handle, CURLINFO_RESPONSE_CODE, &status);
 	curl_easy_cleanup(handle);
-	if (code != CURLE_OK)
+	/* CURLE_WRITE_ERROR is take_body's own: enough was read. */
+	if (code != CURLE_OK && (code != CURLE_WRITE_ERROR || status == 0))
 		return failed(context, code);
-	*answer = (struct sk_client_answer){ .status = (int)status,
-					     .body = sk_buf_text(&body),
-					     .len = body.len };
+	*answer = (struct sk_client_answer) { .status = (int)status,
+					      .body = sk_buf_text(&body),
+					      .len = body.len };
 	return SK_OK;
 }
 
@@ -127,7 +131,13 @@ enum sk_status sk_client_mail(struct sk_context *context, const struct sk_mail *
 	curl_easy_cleanup(handle);
 	if (code == CURLE_OK)
 		return SK_OK;
-	if (status >= 500 && status < 600)
-		return sk_fail(context, SK_INVALID, "mail_refused", "the mail server refuses it: %ld", status);
+	/* 354 was the last word, "go on", and all was sent: whether it was taken nobody knows. */
+	if (status == 354 && message.left == 0)
+		return sk_fail(context, SK_TIMEOUT, "mail_unknown",
+			       "the mail server did not say that it took it");
+	/* A wrong password is ours to mend; the mail is as good as before. */
+	if (status >= 500 && status < 600 && code != CURLE_LOGIN_DENIED)
+		return sk_fail(context, SK_INVALID, "mail_refused",
+			       "the mail server refuses it: %ld", status);
 	return failed(context, code);
 }

@@ -1,5 +1,5 @@
 /* Outgoing HTTP and SMTP on libcurl. Every call has a deadline; redirects are not
- * followed; an answer over SK_CLIENT_ANSWER_MAX_BYTES is cut off. Thread-safe. */
+ * followed; an answer over SK_CLIENT_ANSWER_MAX_BYTES is cut off there. Thread-safe. */
 #ifndef SK_CLIENT_H
 #define SK_CLIENT_H
 

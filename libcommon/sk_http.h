@@ -6,6 +6,9 @@
  * one send. Any status but SK_OK becomes problem+json (RFC 9457). Logs, metrics and trace
  * are per row. A handler can neither forget these nor do them differently.
  *
+ * A write whose session came by cookie must show that our own page made it: by the header
+ * X-Souk-CSRF: 1, by Sec-Fetch-Site: same-origin, or by an Origin that is our Host.
+ *
  * /healthz, /readyz and /metrics are served on the same listener and are not
  * routed by the gateway. */
 #ifndef SK_HTTP_H
@@ -65,7 +68,8 @@ SK_MUST_CHECK enum sk_status sk_request_query_int(struct sk_request *request, co
 /* A date or RFC 3339 time; fallback where absent. */
 SK_MUST_CHECK enum sk_status sk_request_query_time(struct sk_request *request, const char *name,
 				     int64_t fallback_us, int64_t *time_us);
-const char *sk_request_header(struct sk_request *request, const char *name); /* NULL: absent */
+/* NULL: absent, or no UTF-8. The first one where there are several. */
+const char *sk_request_header(struct sk_request *request, const char *name);
 const char *sk_request_cookie(struct sk_request *request, const char *name);
 struct sk_fields sk_request_fields(struct sk_request *request);
 const char *sk_request_body(struct sk_request *request, size_t *len); /* ends in NUL */
@@ -114,6 +118,7 @@ struct sk_parts;
 
 SK_MUST_CHECK enum sk_status sk_http_open(const struct sk_service *service, struct sk_parts *parts, void *app,
 			    struct sk_http **out, struct sk_context *context);
-void sk_http_close(struct sk_http **http); /* lets running requests finish */
+/* Lets running requests finish, for HTTP_TIMEOUT_MS at most; new ones get 503. */
+void sk_http_close(struct sk_http **http);
 
 #endif

@@ -1,7 +1,8 @@
 /* The count is Valkey's. While that does not answer, a table of this process counts alone:
- * bounded, so that an attacker with many addresses cannot fill the memory; where two
- * names meet in one place the newer takes it over, which forgets a count but never
- * refuses somebody for another's requests. */
+ * bounded, so that an attacker with many addresses cannot fill the memory. A name may
+ * stand in a few places; where all of them are taken it takes over the one whose count is
+ * nearest to nothing, which forgets a count but never refuses somebody for another's
+ * requests. */
 #include "sk_ratelimit.h"
 
 #include <pthread.h>
@@ -12,8 +13,9 @@
 
 #include "sk_time.h"
 
-#define LOCAL_PLACES 4096
-#define CLASS_NAME_MAX 200
+#define LOCAL_PLACES	 4096
+#define PLACES_OF_A_NAME 8
+#define CLASS_NAME_MAX	 200
 
 struct place {
 	uint64_t name_hash;
@@ -53,39 +55,66 @@ static int seconds_up(int64_t us)
 	return us <= 0 ? 0 : (int)((us + SK_SECOND_US - 1) / SK_SECOND_US);
 }
 
-/* The same algorithm as functions/ratelimit.lua. */
-static struct sk_ratelimit_verdict take_locally(struct sk_ratelimiter *limiter,
-						const struct sk_ratelimit_class *limit, const char *name)
+struct sk_ratelimit_verdict sk__ratelimit_step(const struct sk_ratelimit_class *limit,
+					       int64_t now_us, int64_t *arrival_us)
 {
-	int64_t now_us = sk_time_monotonic_us(), interval_us = SK_MINUTE_US / limit->per_minute;
-	int64_t arrival_us, allow_us;
-	struct sk_ratelimit_verdict verdict = { .allowed = true };
-	struct place *place;
+	int64_t interval_us = SK_MINUTE_US / limit->per_minute;
+	int64_t arrival = *arrival_us > now_us ? *arrival_us : now_us;
+	int64_t allow_us = arrival + interval_us - interval_us * limit->burst;
+	struct sk_ratelimit_verdict verdict = { .allowed = now_us >= allow_us };
+
+	if (verdict.allowed) {
+		arrival += interval_us;
+		*arrival_us = arrival;
+		verdict.remaining = limit->burst -
+				    (int)((arrival - now_us + interval_us - 1) / interval_us);
+	} else {
+		verdict.retry_after_s = seconds_up(allow_us - now_us);
+	}
+	verdict.reset_s = seconds_up(arrival - now_us);
+	return verdict;
+}
+
+/* The place of a name: its own, or else, of the few where it may stand, the one whose
+ * count is nearest to nothing. Caller holds limiter->mutex. */
+static struct place *find_place(struct sk_ratelimiter *limiter, uint64_t hash)
+{
+	struct place *best = NULL;
+
+	for (size_t i = 0; i < PLACES_OF_A_NAME; i++) {
+		struct place *place = &limiter->places[(hash + i) % LOCAL_PLACES];
+
+		if (place->name_hash == hash)
+			return place;
+		if (best == NULL || place->arrival_us < best->arrival_us)
+			best = place;
+	}
+	*best = (struct place) { .name_hash = hash };
+	return best;
+}
+
+struct sk_ratelimit_verdict sk__ratelimit_take_locally(struct sk_ratelimiter *limiter,
+						       const struct sk_ratelimit_class *limit,
+						       const char *name, int64_t now_us)
+{
+	struct sk_ratelimit_verdict verdict;
 	uint64_t hash;
 
-	crypto_shorthash((unsigned char *)&hash, (const unsigned char *)name, strlen(name), limiter->secret);
+	crypto_shorthash((unsigned char *)&hash, (const unsigned char *)name, strlen(name),
+			 limiter->secret);
 	pthread_mutex_lock(&limiter->mutex);
-	place = &limiter->places[hash % LOCAL_PLACES];
-	arrival_us = place->name_hash == hash && place->arrival_us > now_us ? place->arrival_us : now_us;
-	allow_us = arrival_us + interval_us - interval_us * limit->burst;
-	if (now_us < allow_us) {
-		verdict.allowed = false;
-		verdict.retry_after_s = seconds_up(allow_us - now_us);
-	} else {
-		arrival_us += interval_us;
-		*place = (struct place){ .name_hash = hash, .arrival_us = arrival_us };
-		verdict.remaining = limit->burst - (int)((arrival_us - now_us + interval_us - 1) / interval_us);
-	}
-	verdict.reset_s = seconds_up(arrival_us - now_us);
+	verdict = sk__ratelimit_step(limit, now_us, &find_place(limiter, hash)->arrival_us);
 	pthread_mutex_unlock(&limiter->mutex);
 	return verdict;
 }
 
-struct sk_ratelimit_verdict sk_ratelimit_take(struct sk_ratelimiter *limiter, struct sk_context *context,
-					      const struct sk_ratelimit_class *limit, const char *who)
+struct sk_ratelimit_verdict sk_ratelimit_take(struct sk_ratelimiter *limiter,
+					      struct sk_context *context,
+					      const struct sk_ratelimit_class *limit,
+					      const char *who)
 {
-	const char *key = sk_arena_printf(context->arena, "ratelimit:%s:%.*s", limit->name, CLASS_NAME_MAX,
-					  who);
+	const char *key = sk_arena_printf(context->arena, "ratelimit:%s:%.*s", limit->name,
+					  CLASS_NAME_MAX, who);
 	struct sk_kv_reply reply = { .kind = SK_KV_NIL };
 	struct sk_ratelimit_verdict verdict;
 	enum sk_status st = SK_UNAVAILABLE;
@@ -98,7 +127,7 @@ struct sk_ratelimit_verdict sk_ratelimit_take(struct sk_ratelimiter *limiter, st
 			       &reply);
 	if (st != SK_OK || reply.kind != SK_KV_LIST || reply.count != 4) {
 		sk_context_clear_error(context);
-		return take_locally(limiter, limit, key);
+		return sk__ratelimit_take_locally(limiter, limit, key, sk_time_monotonic_us());
 	}
 	verdict.allowed = reply.items[0].number == 1;
 	verdict.remaining = (int)reply.items[1].number;

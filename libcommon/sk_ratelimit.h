@@ -31,4 +31,16 @@ struct sk_ratelimit_verdict sk_ratelimit_take(struct sk_ratelimiter *limiter,
 					      const struct sk_ratelimit_class *limit,
 					      const char *who);
 
+/* ---- for libcommon and its tests only ---- */
+
+/* One step of GCRA on a count, at a time of any clock; the same as functions/ratelimit.lua.
+ * *arrival_us is the theoretical arrival time, 0 at first. */
+struct sk_ratelimit_verdict sk__ratelimit_step(const struct sk_ratelimit_class *limit, int64_t now_us,
+					       int64_t *arrival_us);
+
+/* What counts while Valkey does not answer. */
+struct sk_ratelimit_verdict sk__ratelimit_take_locally(struct sk_ratelimiter *limiter,
+						       const struct sk_ratelimit_class *limit,
+						       const char *name, int64_t now_us);
+
 #endif

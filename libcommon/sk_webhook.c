@@ -7,46 +7,59 @@
 
 #include "sk_time.h"
 
-#define SECRET_PREFIX "whsec_"
-#define SECRET_MAX_BYTES 512
+#define SECRET_PREFIX  "whsec_"
 #define SIGNATURES_MAX 8 /* of one webhook: two while a secret is rotated */
 
-/* HMAC-SHA256 of "id.timestamp.body" as "v1,<base64>". */
-static const char *signature_of(struct sk_arena *arena, const char *secret, const struct sk_webhook *webhook)
+/* The bytes of a secret: what follows whsec_ is base64, any other is taken as it is. False
+ * where it has none: nothing may be signed with an empty key, since everybody knows that. */
+static bool key_of(struct sk_arena *arena, const char *secret, const unsigned char **key,
+		   size_t *len)
 {
-	unsigned char mac[crypto_auth_hmacsha256_BYTES], key[SECRET_MAX_BYTES];
-	size_t key_len = strlen(secret), size = sodium_base64_ENCODED_LEN(sizeof(mac), sodium_base64_VARIANT_ORIGINAL);
-	crypto_auth_hmacsha256_state state;
-	char *text = sk_arena_alloc(arena, size);
+	const char *coded = secret + strlen(SECRET_PREFIX);
+	unsigned char *decoded;
 
-	if (key_len > sizeof(key))
-		key_len = sizeof(key);
-	memcpy(key, secret, key_len);
-	if (strncmp(secret, SECRET_PREFIX, strlen(SECRET_PREFIX)) == 0 &&
-	    sodium_base642bin(key, sizeof(key), secret + strlen(SECRET_PREFIX),
-			      strlen(secret) - strlen(SECRET_PREFIX), NULL, &key_len, NULL,
-			      sodium_base64_VARIANT_ORIGINAL) != 0)
-		key_len = 0;
+	*key = (const unsigned char *)secret;
+	*len = strlen(secret);
+	if (strncmp(secret, SECRET_PREFIX, strlen(SECRET_PREFIX)) != 0)
+		return *len > 0;
+	decoded = sk_arena_alloc(arena, *len);
+	*key = decoded;
+	return sodium_base642bin(decoded, *len, coded, strlen(coded), NULL, len, NULL,
+				 sodium_base64_VARIANT_ORIGINAL) == 0 &&
+	       *len > 0;
+}
+
+/* HMAC-SHA256 of "id.timestamp.body" as "v1,<base64>"; NULL where the secret is none. */
+static const char *signature_of(struct sk_arena *arena, const char *secret,
+				const struct sk_webhook *webhook)
+{
+	const char *signed_head = sk_arena_printf(arena, "%s.%s.", webhook->id, webhook->timestamp);
+	unsigned char mac[crypto_auth_hmacsha256_BYTES];
+	char text[sodium_base64_ENCODED_LEN(sizeof(mac), sodium_base64_VARIANT_ORIGINAL)];
+	crypto_auth_hmacsha256_state state;
+	const unsigned char *key;
+	size_t key_len;
+
+	if (!key_of(arena, secret, &key, &key_len))
+		return NULL;
 	crypto_auth_hmacsha256_init(&state, key, key_len);
-	crypto_auth_hmacsha256_update(&state, (const unsigned char *)webhook->id, strlen(webhook->id));
-	crypto_auth_hmacsha256_update(&state, (const unsigned char *)".", 1);
-	crypto_auth_hmacsha256_update(&state, (const unsigned char *)webhook->timestamp,
-				      strlen(webhook->timestamp));
-	crypto_auth_hmacsha256_update(&state, (const unsigned char *)".", 1);
+	crypto_auth_hmacsha256_update(&state, (const unsigned char *)signed_head,
+				      strlen(signed_head));
 	crypto_auth_hmacsha256_update(&state, webhook->body, webhook->len);
 	crypto_auth_hmacsha256_final(&state, mac);
-	sodium_memzero(key, sizeof(key));
-	sodium_bin2base64(text, size, mac, sizeof(mac), sodium_base64_VARIANT_ORIGINAL);
+	sodium_bin2base64(text, sizeof(text), mac, sizeof(mac), sodium_base64_VARIANT_ORIGINAL);
 	return sk_arena_printf(arena, "v1,%s", text);
 }
 
-enum sk_status sk_webhook_sign(struct sk_context *context, const char *secret, struct sk_webhook *webhook)
+enum sk_status sk_webhook_sign(struct sk_context *context, const char *secret,
+			       struct sk_webhook *webhook)
 {
-	if (secret[0] == '\0')
-		return sk_fail(context, SK_INTERNAL, "no_secret", "there is no secret to sign with");
 	webhook->timestamp = sk_arena_printf(context->arena, "%lld",
 					     (long long)(context->now_us / SK_SECOND_US));
 	webhook->signature = signature_of(context->arena, secret, webhook);
+	if (webhook->signature == NULL)
+		return sk_fail(context, SK_INTERNAL, "no_secret",
+			       "there is no usable secret to sign with");
 	return SK_OK;
 }
 
@@ -75,18 +88,21 @@ static bool any_fits(const char *signatures, const char *wanted)
 enum sk_status sk_webhook_verify(struct sk_context *context, const char *secret,
 				 const struct sk_webhook *webhook)
 {
+	const char *wanted;
 	char *end = NULL;
 	int64_t sent_s, now_s = context->now_us / SK_SECOND_US;
 
 	if (webhook->id == NULL || webhook->timestamp == NULL || webhook->signature == NULL)
-		return refuse(context, "webhook-id, webhook-timestamp or webhook-signature is missing");
-	if (secret[0] == '\0')
-		return refuse(context, "no secret is configured for it");
+		return refuse(context,
+			      "webhook-id, webhook-timestamp or webhook-signature is missing");
 	sent_s = strtoll(webhook->timestamp, &end, 10);
 	if (end == webhook->timestamp || *end != '\0' || sent_s < now_s - SK_WEBHOOK_TOLERANCE_S ||
 	    sent_s > now_s + SK_WEBHOOK_TOLERANCE_S)
 		return refuse(context, "the timestamp is too far from now");
-	if (!any_fits(webhook->signature, signature_of(context->arena, secret, webhook)))
+	wanted = signature_of(context->arena, secret, webhook);
+	if (wanted == NULL)
+		return refuse(context, "no usable secret is configured for it");
+	if (!any_fits(webhook->signature, wanted))
 		return refuse(context, "no signature fits");
 	return SK_OK;
 }
