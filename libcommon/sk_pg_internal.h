@@ -60,22 +60,29 @@ void sk__pg_give(struct sk_pg *pg, struct sk__pg_slot *slot, bool broken);
 /* Milliseconds that one call may take now. */
 int64_t sk__pg_call_ms(const struct sk_pg *pg, const struct sk_context *context);
 
-/* Runs one prepared statement by the deadline. tx may be NULL; with it the SQLSTATE
- * and the constraint are noted there. *broken says whether the connection is lost. */
-SK_MUST_CHECK enum sk_status sk__pg_execute(struct sk_pg *pg, struct sk__pg_slot *slot,
-					    struct sk_context *context, struct sk_tx *tx,
-					    const struct sk_sql *sql, const struct sk_param *params,
-					    size_t count, struct sk_rows *rows, bool *broken);
+/* One call on a connection that was taken. */
+struct sk__pg_call {
+	struct sk_pg *pg;
+	struct sk__pg_slot *slot;
+	struct sk_context *context;
+	struct sk_tx *tx; /* NULL, or where SQLSTATE and constraint of a failure are noted */
+	int64_t end_us;   /* the call's own deadline; set by the functions below */
+	bool broken;      /* set where the connection cannot be used again */
+};
+
+/* Runs one prepared statement. rows may be NULL. */
+SK_MUST_CHECK enum sk_status sk__pg_execute(struct sk__pg_call *call, const struct sk_sql *sql,
+					    const struct sk_param *params, size_t count,
+					    struct sk_rows *rows);
 
 /* A word of the protocol: BEGIN, COMMIT, ROLLBACK. */
-SK_MUST_CHECK enum sk_status sk__pg_simple(struct sk_pg *pg, struct sk__pg_slot *slot,
-					   struct sk_context *context, const char *word, bool *broken);
+SK_MUST_CHECK enum sk_status sk__pg_simple(struct sk__pg_call *call, const char *word);
 
 /* Waits until the connection's socket is ready. Returns false at the deadline. */
 bool sk__pg_wait(PGconn *connection, bool for_write, int64_t end_us);
 
 /* What an SQLSTATE means to a caller. */
-enum sk_status sk__pg_status_of(const char *sqlstate);
+SK_MUST_CHECK enum sk_status sk__pg_status_of(const char *sqlstate);
 
 /* "{a,"b,c",NULL}" */
 const char *sk__pg_text_array(struct sk_arena *arena, const char *const *texts, size_t count);

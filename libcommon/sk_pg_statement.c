@@ -259,13 +259,15 @@ static PGresult *await_result(PGconn *connection, int64_t end_us)
 	}
 }
 
-/* The words for a failure that has no SQLSTATE. */
-static enum sk_status lost(PGconn *connection, struct sk_context *context, int64_t end_us)
+/* No result came: the connection is of no more use. */
+static enum sk_status lost(struct sk__pg_call *call)
 {
-	if (sk_time_monotonic_us() >= end_us && PQstatus(connection) == CONNECTION_OK)
-		return sk_fail(context, SK_TIMEOUT, "database_timeout",
+	call->broken = true;
+	if (sk_time_monotonic_us() >= call->end_us &&
+	    PQstatus(call->slot->connection) == CONNECTION_OK)
+		return sk_fail(call->context, SK_TIMEOUT, "database_timeout",
 			       "the database did not answer in time");
-	return sk_fail(context, SK_UNAVAILABLE, "database_unavailable",
+	return sk_fail(call->context, SK_UNAVAILABLE, "database_unavailable",
 		       "the connection to the database was lost");
 }
 
@@ -315,16 +317,16 @@ static enum sk_status failed(const PGresult *result, const char *statement, stru
 }
 
 /* Takes over result: rows get it, or it is freed. */
-static enum sk_status finish(PGresult *result, const char *statement, struct sk_context *context,
-			     struct sk_tx *tx, struct sk_rows *rows)
+static enum sk_status finish(struct sk__pg_call *call, PGresult *result, const char *statement,
+			     struct sk_rows *rows)
 {
 	ExecStatusType kind = PQresultStatus(result);
 	enum sk_status st = SK_OK;
 
 	if (kind != PGRES_TUPLES_OK && kind != PGRES_COMMAND_OK) {
-		if (tx != NULL)
-			note_in_tx(tx, result);
-		st = failed(result, statement, context);
+		if (call->tx != NULL)
+			note_in_tx(call->tx, result);
+		st = failed(result, statement, call->context);
 	}
 	if (st != SK_OK || rows == NULL) {
 		PQclear(result);
@@ -333,7 +335,7 @@ static enum sk_status finish(PGresult *result, const char *statement, struct sk_
 	rows->result = result;
 	rows->count = PQntuples(result);
 	rows->affected = (int)strtol(PQcmdTuples(result), NULL, 10);
-	sk_arena_defer(context->arena, clear_result, result);
+	sk_arena_defer(call->context->arena, clear_result, result);
 	return SK_OK;
 }
 
@@ -345,9 +347,9 @@ static bool is_prepared(const struct sk__pg_slot *slot, const struct sk_sql *sql
 	return false;
 }
 
-static enum sk_status prepare(struct sk__pg_slot *slot, struct sk_context *context, struct sk_tx *tx,
-			      const struct sk_sql *sql, int64_t end_us, bool *broken)
+static enum sk_status prepare(struct sk__pg_call *call, const struct sk_sql *sql)
 {
+	struct sk__pg_slot *slot = call->slot;
 	PGresult *result = NULL;
 	enum sk_status st;
 
@@ -355,72 +357,67 @@ static enum sk_status prepare(struct sk__pg_slot *slot, struct sk_context *conte
 		return SK_OK;
 	assert(slot->prepared_count < SK__PG_STATEMENTS_MAX);
 	if (PQsendPrepare(slot->connection, sql->name, sql->text, 0, NULL) == 1)
-		result = await_result(slot->connection, end_us);
-	if (result == NULL) {
-		*broken = true;
-		return lost(slot->connection, context, end_us);
-	}
-	st = finish(result, sql->name, context, tx, NULL);
+		result = await_result(slot->connection, call->end_us);
+	if (result == NULL)
+		return lost(call);
+	st = finish(call, result, sql->name, NULL);
 	if (st == SK_OK)
 		slot->prepared[slot->prepared_count++] = sql;
 	return st;
 }
 
-static enum sk_status execute(struct sk__pg_slot *slot, struct sk_context *context, struct sk_tx *tx,
-			      const struct sk_sql *sql, const struct encoded *encoded, int count,
-			      struct sk_rows *rows, int64_t end_us, bool *broken)
+static enum sk_status execute(struct sk__pg_call *call, const struct sk_sql *sql,
+			      const struct encoded *encoded, size_t count, struct sk_rows *rows)
 {
+	PGconn *connection = call->slot->connection;
 	PGresult *result = NULL;
-	enum sk_status st = prepare(slot, context, tx, sql, end_us, broken);
+	enum sk_status st = prepare(call, sql);
 
 	if (st != SK_OK)
 		return st;
-	if (PQsendQueryPrepared(slot->connection, sql->name, count, encoded->values, encoded->lengths,
+	if (PQsendQueryPrepared(connection, sql->name, (int)count, encoded->values, encoded->lengths,
 				encoded->formats, 0) == 1)
-		result = await_result(slot->connection, end_us);
-	if (result == NULL) {
-		*broken = true;
-		return lost(slot->connection, context, end_us);
-	}
-	return finish(result, sql->name, context, tx, rows);
+		result = await_result(connection, call->end_us);
+	return result != NULL ? finish(call, result, sql->name, rows) : lost(call);
 }
 
-enum sk_status sk__pg_execute(struct sk_pg *pg, struct sk__pg_slot *slot, struct sk_context *context,
-			      struct sk_tx *tx, const struct sk_sql *sql, const struct sk_param *params,
-			      size_t count, struct sk_rows *rows, bool *broken)
+static void set_deadline(struct sk__pg_call *call)
+{
+	call->end_us = sk_time_monotonic_us() + sk__pg_call_ms(call->pg, call->context) * 1000;
+}
+
+enum sk_status sk__pg_execute(struct sk__pg_call *call, const struct sk_sql *sql,
+			      const struct sk_param *params, size_t count, struct sk_rows *rows)
 {
 	int64_t began_us = sk_time_monotonic_us();
-	int64_t end_us = began_us + sk__pg_call_ms(pg, context) * 1000;
 	struct encoded encoded;
 	enum sk_status st;
 
-	*broken = false;
-	encode(context->arena, params, count, &encoded);
-	st = execute(slot, context, tx, sql, &encoded, (int)count, rows, end_us, broken);
-	if (PQstatus(slot->connection) != CONNECTION_OK)
-		*broken = true;
-	if (pg->duration != NULL) {
-		sk_metric_observe_us(pg->duration, sk_time_monotonic_us() - began_us);
-		sk_metric_add(pg->errors, st != SK_OK);
+	set_deadline(call);
+	encode(call->context->arena, params, count, &encoded);
+	st = execute(call, sql, &encoded, count, rows);
+	if (PQstatus(call->slot->connection) != CONNECTION_OK)
+		call->broken = true;
+	if (call->pg->duration != NULL) {
+		sk_metric_observe_us(call->pg->duration, sk_time_monotonic_us() - began_us);
+		sk_metric_add(call->pg->errors, st != SK_OK);
 	}
 	return st;
 }
 
-enum sk_status sk__pg_simple(struct sk_pg *pg, struct sk__pg_slot *slot, struct sk_context *context,
-			     const char *word, bool *broken)
+enum sk_status sk__pg_simple(struct sk__pg_call *call, const char *word)
 {
-	int64_t end_us = sk_time_monotonic_us() + sk__pg_call_ms(pg, context) * 1000;
+	PGconn *connection = call->slot->connection;
 	PGresult *result = NULL;
 	enum sk_status st;
 
-	*broken = false;
-	if (PQsendQuery(slot->connection, word) == 1)
-		result = await_result(slot->connection, end_us);
-	if (result == NULL) {
-		*broken = true;
-		return lost(slot->connection, context, end_us);
-	}
-	st = finish(result, word, context, NULL, NULL);
-	*broken = PQstatus(slot->connection) != CONNECTION_OK;
+	set_deadline(call);
+	if (PQsendQuery(connection, word) == 1)
+		result = await_result(connection, call->end_us);
+	if (result == NULL)
+		return lost(call);
+	st = finish(call, result, word, NULL);
+	if (PQstatus(connection) != CONNECTION_OK)
+		call->broken = true;
 	return st;
 }

@@ -14,14 +14,13 @@
 enum sk_status sk_pg_run(struct sk_pg *pg, struct sk_context *context, const struct sk_sql *sql,
 			 const struct sk_param *params, size_t count, struct sk_rows *rows)
 {
-	struct sk__pg_slot *slot = NULL;
-	bool broken = false;
-	enum sk_status st = sk__pg_take(pg, context, &slot);
+	struct sk__pg_call call = { .pg = pg, .context = context };
+	enum sk_status st = sk__pg_take(pg, context, &call.slot);
 
 	if (st != SK_OK)
 		return st;
-	st = sk__pg_execute(pg, slot, context, NULL, sql, params, count, rows, &broken);
-	sk__pg_give(pg, slot, broken);
+	st = sk__pg_execute(&call, sql, params, count, rows);
+	sk__pg_give(pg, call.slot, call.broken);
 	return st;
 }
 
@@ -29,19 +28,19 @@ enum sk_status sk_pg_run(struct sk_pg *pg, struct sk_context *context, const str
  * before anything was done on it, so a second one may be tried. */
 enum sk_status sk_tx_begin(struct sk_pg *pg, struct sk_context *context, struct sk_tx **out)
 {
-	struct sk__pg_slot *slot = NULL;
+	struct sk__pg_call call = { .pg = pg, .context = context };
 	struct sk_tx *tx;
-	bool broken = false;
 	enum sk_status st = SK_OK;
 
 	for (int attempt = 0; attempt <= pg->slots_count; attempt++) {
-		st = sk__pg_take(pg, context, &slot);
+		call.broken = false;
+		st = sk__pg_take(pg, context, &call.slot);
 		if (st != SK_OK)
 			return st;
-		st = sk__pg_simple(pg, slot, context, "BEGIN", &broken);
-		if (st == SK_OK && !broken)
+		st = sk__pg_simple(&call, "BEGIN");
+		if (st == SK_OK && !call.broken)
 			break;
-		sk__pg_give(pg, slot, true);
+		sk__pg_give(pg, call.slot, true);
 		if (st == SK_TIMEOUT)
 			return st;
 		if (attempt < pg->slots_count)
@@ -53,7 +52,7 @@ enum sk_status sk_tx_begin(struct sk_pg *pg, struct sk_context *context, struct 
 	tx = sk_arena_alloc(context->arena, sizeof(*tx));
 	tx->magic = TX_MAGIC;
 	tx->pg = pg;
-	tx->slot = slot;
+	tx->slot = call.slot;
 	tx->context = context;
 	*out = tx;
 	return SK_OK;
@@ -70,7 +69,7 @@ static void run_hooks(struct sk_tx *tx)
 enum sk_status sk_tx_commit(struct sk_tx **tx_in)
 {
 	struct sk_tx *tx = *tx_in;
-	bool broken = false;
+	struct sk__pg_call call = { .pg = tx->pg, .slot = tx->slot, .context = tx->context };
 	enum sk_status st;
 
 	assert(tx->magic == TX_MAGIC);
@@ -82,8 +81,8 @@ enum sk_status sk_tx_commit(struct sk_tx **tx_in)
 	}
 	*tx_in = NULL;
 	tx->magic = 0;
-	st = sk__pg_simple(tx->pg, tx->slot, tx->context, "COMMIT", &broken);
-	sk__pg_give(tx->pg, tx->slot, broken);
+	st = sk__pg_simple(&call, "COMMIT");
+	sk__pg_give(tx->pg, tx->slot, call.broken);
 	if (st == SK_OK)
 		run_hooks(tx);
 	/* A COMMIT without an answer may have happened. */
@@ -93,8 +92,8 @@ enum sk_status sk_tx_commit(struct sk_tx **tx_in)
 void sk_tx_rollback(struct sk_tx **tx_in)
 {
 	struct sk_tx *tx = *tx_in;
+	struct sk__pg_call call = { .pg = tx->pg, .slot = tx->slot, .context = tx->context };
 	struct sk_error error;
-	bool broken = false;
 	enum sk_status st;
 
 	assert(tx->magic == TX_MAGIC);
@@ -103,21 +102,21 @@ void sk_tx_rollback(struct sk_tx **tx_in)
 	error = tx->context->error;
 	st = PQstatus(tx->slot->connection) == CONNECTION_OK &&
 			     PQtransactionStatus(tx->slot->connection) != PQTRANS_ACTIVE ?
-		     sk__pg_simple(tx->pg, tx->slot, tx->context, "ROLLBACK", &broken) :
+		     sk__pg_simple(&call, "ROLLBACK") :
 		     SK_UNAVAILABLE;
-	sk__pg_give(tx->pg, tx->slot, broken || st != SK_OK);
+	sk__pg_give(tx->pg, tx->slot, call.broken || st != SK_OK);
 	tx->context->error = error; /* why we roll back, not how that went */
 }
 
 enum sk_status sk_tx_run(struct sk_tx *tx, const struct sk_sql *sql, const struct sk_param *params,
 			 size_t count, struct sk_rows *rows)
 {
-	bool broken = false;
+	struct sk__pg_call call = { .pg = tx->pg, .slot = tx->slot, .context = tx->context, .tx = tx };
 	enum sk_status st;
 
 	assert(tx->magic == TX_MAGIC);
-	st = sk__pg_execute(tx->pg, tx->slot, tx->context, tx, sql, params, count, rows, &broken);
-	if (st != SK_OK || broken)
+	st = sk__pg_execute(&call, sql, params, count, rows);
+	if (st != SK_OK || call.broken)
 		tx->failed = true;
 	return st;
 }
