@@ -133,7 +133,7 @@ $(BUILD)/test/libcommon/test/%: $(BUILD)/obj/libcommon/test/%.o $(LIBCOMMON)
 	$(Q)$(CC) $(LDFLAGS_ALL) -o $@ $(filter %.o,$^) $(LIBCOMMON) -lcmocka $(LDLIBS)
 
 # Programs that share a client and a server of their own.
-$(BUILD)/test/libcommon/test/contract_http $(BUILD)/test/libcommon/test/contract_http_wire: \
+$(patsubst %,$(BUILD)/test/libcommon/test/contract_%,http http_wire http_stores): \
 	$(BUILD)/obj/libcommon/test/http_client.o $(BUILD)/obj/libcommon/test/http_fixture.o
 
 $(BUILD)/test/deploy/soukctl/test/%: $(BUILD)/obj/deploy/soukctl/test/%.o $(SOUKCTL_OBJECTS) $(LIBCOMMON)

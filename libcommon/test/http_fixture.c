@@ -36,6 +36,19 @@ static void wait_for(const bool *what)
 	pthread_mutex_unlock(&gate.mutex);
 }
 
+void gate_shut(void)
+{
+	pthread_mutex_lock(&gate.mutex);
+	gate.entered = gate.open = false;
+	pthread_mutex_unlock(&gate.mutex);
+}
+
+void gate_pass(void)
+{
+	set_and_tell(&gate.entered);
+	wait_for(&gate.open);
+}
+
 void gate_wait_entered(void)
 {
 	wait_for(&gate.entered);
@@ -148,8 +161,7 @@ static enum sk_status get_gate(struct sk_request *request, struct sk_reply *repl
 {
 	(void)request;
 	(void)app;
-	set_and_tell(&gate.entered);
-	wait_for(&gate.open);
+	gate_pass();
 	return write_thing(reply, 200, "gate", 1);
 }
 
@@ -178,29 +190,62 @@ const struct sk_service SERVICE = { .name = "test",
 
 /* ---- server ---- */
 
-int start_server(void **state)
+static void set_number(const char *name, int value)
 {
-	char listen[32], timeout[16];
+	char text[16];
 
-	(void)state;
+	snprintf(text, sizeof(text), "%d", value);
+	setenv(name, text, 1);
+}
+
+static void open_stores(const char *postgres_url, const char *valkey_url)
+{
+	struct sk_parts *parts = &server.parts;
+
+	parts->metrics = sk_metrics_open();
+	if (postgres_url[0] != '\0')
+		parts->pg = sk_pg_open(&(struct sk_pg_options) { .url = postgres_url,
+								 .application_name = "test",
+								 .connections = 4,
+								 .timeout_ms = 5000 },
+				       parts->metrics);
+	if (valkey_url[0] != '\0')
+		parts->kv = sk_kv_open(&(struct sk_kv_options) { .url = valkey_url,
+								 .connections = 4,
+								 .timeout_ms = 1000 },
+				       "main", parts->metrics);
+	parts->ratelimiter = sk_ratelimiter_open(parts->kv);
+}
+
+int start_server_of(const struct sk_service *service)
+{
+	char listen[32];
+
 	if (sodium_init() < 0 || curl_global_init(CURL_GLOBAL_DEFAULT) != 0)
 		return -1;
 	server = (struct server) { .port = http_free_port() };
 	snprintf(listen, sizeof(listen), "127.0.0.1:%d", server.port);
-	snprintf(timeout, sizeof(timeout), "%d", TIMEOUT_MS);
 	setenv("HTTP_LISTEN", listen, 1);
-	setenv("HTTP_TIMEOUT_MS", timeout, 1);
-	setenv("HTTP_THREADS", "4", 1);
+	set_number("HTTP_TIMEOUT_MS", TIMEOUT_MS);
+	set_number("HTTP_THREADS", 4);
 	sk_log_init("test", SK_LOG_ERROR);
 	sk_context_init(&server.context, 0);
 	if (sk_config_open(NULL, &server.config, &server.context) != SK_OK)
 		return -1;
-	server.parts = (struct sk_parts) { .config = server.config,
-					   .metrics = sk_metrics_open(),
-					   .ratelimiter = sk_ratelimiter_open(NULL) };
-	return sk_http_open(&SERVICE, &server.parts, NULL, &server.http, &server.context) == SK_OK
+	server.parts.config = server.config;
+	open_stores(sk_config_text(server.config, "POSTGRES_URL"),
+		    sk_config_text(server.config, "VALKEY_URL"));
+	return sk_http_open(service, &server.parts, NULL, &server.http, &server.context) == SK_OK
 		       ? 0
 		       : -1;
+}
+
+int start_server(void **state)
+{
+	(void)state;
+	unsetenv("POSTGRES_URL");
+	unsetenv("VALKEY_URL");
+	return start_server_of(&SERVICE);
 }
 
 int stop_server(void **state)
@@ -208,6 +253,8 @@ int stop_server(void **state)
 	(void)state;
 	sk_http_close(&server.http);
 	sk_ratelimiter_close(&server.parts.ratelimiter);
+	sk_kv_close(&server.parts.kv);
+	sk_pg_close(&server.parts.pg);
 	sk_metrics_close(&server.parts.metrics);
 	sk_config_close(&server.config);
 	sk_context_release(&server.context);
@@ -233,6 +280,8 @@ void assert_problem(const struct http_answer *answer, int status, const char *co
 {
 	char member[80];
 
+	if (answer->status != status)
+		print_error("%s%s\n", answer->head, answer->body);
 	assert_int_equal(answer->status, status);
 	assert_string_equal(http_header(answer, "Content-Type"), "application/problem+json");
 	snprintf(member, sizeof(member), "\"code\":\"%s\"", code);

@@ -1,4 +1,4 @@
-/* A server of its own with routes of its own on a free port, without any store. */
+/* A server of its own on a free port, with the stores that the environment names, if any. */
 #ifndef HTTP_FIXTURE_H
 #define HTTP_FIXTURE_H
 
@@ -19,13 +19,18 @@ struct server {
 };
 
 extern struct server server;
+
+/* A service whose routes need no store. */
 extern const struct sk_service SERVICE;
 
-/* cmocka's group fixtures. */
+/* cmocka's group fixtures: start_server is for SERVICE. 0, or -1 where it cannot start. */
 int start_server(void **state);
+int start_server_of(const struct sk_service *service);
 int stop_server(void **state);
 
-/* GET /v1/gate enters, and answers once the gate is open. */
+/* Where a handler waits until the test lets it go on. GET /v1/gate passes it. */
+void gate_shut(void); /* as it is at first */
+void gate_pass(void);
 void gate_wait_entered(void);
 void gate_open(void);
 
