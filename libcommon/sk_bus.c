@@ -48,11 +48,24 @@ static void set_connected(struct sk_bus *bus, bool connected)
 		sk_metric_set(bus->connected_metric, connected);
 }
 
+static bool is_stopping(struct sk_bus *bus)
+{
+	bool stopping;
+
+	pthread_mutex_lock(&bus->mutex);
+	stopping = bus->stopping;
+	pthread_mutex_unlock(&bus->mutex);
+	return stopping;
+}
+
 static void on_disconnected(natsConnection *connection, void *closure)
 {
+	struct sk_bus *bus = bus_of(closure);
+
 	(void)connection;
-	set_connected(bus_of(closure), false);
-	sk_log(SK_LOG_WARN, NULL, "the broker is gone; trying to reconnect");
+	set_connected(bus, false);
+	if (!is_stopping(bus))
+		sk_log(SK_LOG_WARN, NULL, "the broker is gone; trying to reconnect");
 }
 
 static void on_reconnected(natsConnection *connection, void *closure)
@@ -65,14 +78,10 @@ static void on_reconnected(natsConnection *connection, void *closure)
 static void on_closed(natsConnection *connection, void *closure)
 {
 	struct sk_bus *bus = bus_of(closure);
-	bool stopping;
 
 	(void)connection;
 	set_connected(bus, false);
-	pthread_mutex_lock(&bus->mutex);
-	stopping = bus->stopping;
-	pthread_mutex_unlock(&bus->mutex);
-	if (!stopping) {
+	if (!is_stopping(bus)) {
 		sk_log(SK_LOG_ERROR, NULL, "the broker closed the connection for good; stopping");
 		kill(getpid(), SIGTERM);
 	}

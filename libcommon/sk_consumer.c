@@ -22,7 +22,7 @@
 #include "sk_metrics.h"
 #include "sk_time.h"
 
-#define FETCH_WAIT_MS 500        /* also how long a stop waits for an idle consumer */
+#define FETCH_WAIT_MS 200        /* also how long a stop waits for an idle consumer */
 #define BATCH_TIMEOUT_MS 10000   /* well below the consumers' ack_wait of 30 s */
 #define HOLD_BASE_MS 50
 #define HOLD_MAX_MS 5000

@@ -20,7 +20,7 @@ def stores():
 def shop():
     """The whole shop behind its gateway. Parcels advance when a test says so."""
     stack = Stack("system", services="all", port_base=22000, SHIPPING_TEST_ADVANCE_MS="0",
-                  SESSION_LOGINS_PER_MINUTE="100000")
+                  SESSION_LOGINS_PER_MINUTE="10000")
     yield stack
     stack.stop()
 
