@@ -8,7 +8,8 @@
 /* Adds souk.audit.v1.UserAction to audit.user_actions.<account id> with the actor,
  * address and trace of the transaction's context. entity_id and detail may be NULL.
  * detail is a short sentence without secrets. action is "<noun>.<verb>": "session.opened". */
-SK_MUST_CHECK enum sk_status sk_audit_action(struct sk_tx *tx, const char *action, const char *entity,
-			       const char *entity_id, const char *detail);
+SK_MUST_CHECK enum sk_status sk_audit_action(struct sk_tx *tx, const char *action,
+					     const char *entity, const char *entity_id,
+					     const char *detail);
 
 #endif

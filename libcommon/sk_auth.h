@@ -13,7 +13,7 @@
 #include "sk_bus.h"
 #include "sk_kv.h"
 
-#define SK_SESSION_TTL_S 2592000 /* 30 days */
+#define SK_SESSION_TTL_S  2592000 /* 30 days */
 #define SK_SESSION_COOKIE "souk_session"
 
 /* A guest's cart, as the public contract names its token. The cart service gives it out;
@@ -23,17 +23,17 @@
 #define SK_CART_HEADER "X-Cart-Token"
 
 /* The fields of session:<hash>. */
-#define SK_SESSION_FIELD_ID "id"
+#define SK_SESSION_FIELD_ID	 "id"
 #define SK_SESSION_FIELD_ACCOUNT "account_id"
-#define SK_SESSION_FIELD_EMAIL "email"
-#define SK_SESSION_FIELD_ROLE "role"
-#define SK_SESSION_FIELD_SEEN "last_seen" /* Unix seconds */
+#define SK_SESSION_FIELD_EMAIL	 "email"
+#define SK_SESSION_FIELD_ROLE	 "role"
+#define SK_SESSION_FIELD_SEEN	 "last_seen" /* Unix seconds */
 
 const char *sk_session_key(struct sk_arena *arena, const char *token);
 
 /* Fills context->actor (all but the address) from the token. SK_UNAUTHENTICATED
  * ("invalid_token") where no session has it. bus may be NULL (no announcement). */
-SK_MUST_CHECK enum sk_status sk_auth_actor(struct sk_kv *kv, struct sk_bus *bus, struct sk_context *context,
-			     const char *token);
+SK_MUST_CHECK enum sk_status sk_auth_actor(struct sk_kv *kv, struct sk_bus *bus,
+					   struct sk_context *context, const char *token);
 
 #endif

@@ -25,11 +25,11 @@
 #include "sk_time.h"
 
 #define CONNECT_TIMEOUT_MS 2000
-#define PING_INTERVAL_MS 5000
-#define PINGS_LOST_MAX 2
-#define RECONNECT_WAIT_MS 250
-#define WRITE_DEADLINE_MS 2000
-#define FLUSH_TIMEOUT_MS 2000
+#define PING_INTERVAL_MS   5000
+#define PINGS_LOST_MAX	   2
+#define RECONNECT_WAIT_MS  250
+#define WRITE_DEADLINE_MS  2000
+#define FLUSH_TIMEOUT_MS   2000
 
 static struct sk_bus *bus_of(void *closure)
 {
@@ -259,9 +259,9 @@ struct sk_bus *sk_bus_open(const struct sk_bus_options *options, struct sk_metri
 							 "1 while the broker is connected", "");
 		bus->published = sk_metrics_counter(metrics, "souk_bus_published_total",
 						    "events that a stream acknowledged", "");
-		bus->publish_errors =
-			sk_metrics_counter(metrics, "souk_bus_publish_errors_total",
-					   "publishes that were not acknowledged", "");
+		bus->publish_errors = sk_metrics_counter(metrics, "souk_bus_publish_errors_total",
+							 "publishes that were not acknowledged",
+							 "");
 	}
 	/* -1: condition variables instead of spinning. */
 	if (nats_Open(-1) != NATS_OK || make_options(bus, options->url) != NATS_OK) {
@@ -323,7 +323,8 @@ natsConnection *sk__bus_up(struct sk_bus *bus, struct sk_context *context)
 {
 	if (!atomic_load(&bus->connected)) {
 		sk_ignore(sk_fail(context, SK_UNAVAILABLE, "broker_unavailable",
-				  "the broker cannot be reached"), "the caller sees NULL");
+				  "the broker cannot be reached"),
+			  "the caller sees NULL");
 		return NULL;
 	}
 	return atomic_load(&bus->connection);
@@ -368,7 +369,8 @@ enum sk_status sk__bus_request(struct sk_bus *bus, struct sk_context *context, n
 	if (status == NATS_OK)
 		return SK_OK;
 	if (status == NATS_TIMEOUT)
-		return sk_fail(context, SK_TIMEOUT, "broker_timeout", "the broker did not answer in time");
+		return sk_fail(context, SK_TIMEOUT, "broker_timeout",
+			       "the broker did not answer in time");
 	return sk_fail(context, SK_UNAVAILABLE, "broker_unavailable", "the broker says: %s",
 		       natsStatus_GetText(status));
 }
@@ -379,9 +381,11 @@ enum sk_status sk__bus_check_ack(struct sk_context *context, natsMsg *answer)
 	 * for the word is enough: streams are named by us. */
 	if (natsMsg_IsNoResponders(answer))
 		return sk_fail(context, SK_UNAVAILABLE, "no_stream", "no stream takes the subject");
-	if (memmem(natsMsg_GetData(answer), (size_t)natsMsg_GetDataLength(answer), "\"error\"", 7) != NULL)
-		return sk_fail(context, SK_UNAVAILABLE, "publish_refused", "the stream refuses: %.*s",
-			       natsMsg_GetDataLength(answer), natsMsg_GetData(answer));
+	if (memmem(natsMsg_GetData(answer), (size_t)natsMsg_GetDataLength(answer), "\"error\"",
+		   7) != NULL)
+		return sk_fail(context, SK_UNAVAILABLE, "publish_refused",
+			       "the stream refuses: %.*s", natsMsg_GetDataLength(answer),
+			       natsMsg_GetData(answer));
 	return SK_OK;
 }
 
@@ -391,7 +395,8 @@ static natsStatus make_message(const struct sk_bus *bus, const struct sk_packed_
 {
 	char source[64], time[SK_RFC3339_BYTES];
 	const char *entity = strrchr(event->subject, '.');
-	natsStatus status = natsMsg_Create(out, event->subject, reply, event->data, (int)event->len);
+	natsStatus status = natsMsg_Create(out, event->subject, reply, event->data,
+					   (int)event->len);
 
 	if (status != NATS_OK)
 		return status;
@@ -418,7 +423,7 @@ static enum sk_status pack_event(struct sk_context *context, const struct sk_eve
 	char *traceparent = sk_arena_alloc(context->arena, SK_TRACEPARENT_BYTES);
 
 	sk_trace_format(&context->trace, traceparent);
-	*packed = (struct sk_packed_event){
+	*packed = (struct sk_packed_event) {
 		.id = event->id != NULL ? event->id : sk_id_make(context->arena),
 		.subject = event->subject,
 		.type = event->body->descriptor->name,
@@ -482,7 +487,8 @@ static long acked_index(const struct sk_bus *bus, natsMsg *answer)
 }
 
 /* Caller holds bus->publish_mutex. */
-static enum sk_status await_acks(struct sk_bus *bus, struct sk_context *context, size_t sent, bool *acked)
+static enum sk_status await_acks(struct sk_bus *bus, struct sk_context *context, size_t sent,
+				 bool *acked)
 {
 	int64_t end_us = sk_time_monotonic_us() + (int64_t)bus->publish_timeout_ms * 1000;
 	enum sk_status st = SK_OK;
@@ -493,9 +499,11 @@ static enum sk_status await_acks(struct sk_bus *bus, struct sk_context *context,
 		natsMsg *answer = NULL;
 		long index;
 
-		if (left_ms <= 0 || natsSubscription_NextMsg(&answer, bus->acks, left_ms) != NATS_OK)
+		if (left_ms <= 0 ||
+		    natsSubscription_NextMsg(&answer, bus->acks, left_ms) != NATS_OK)
 			return sk_fail(context, SK_TIMEOUT, "publish_timeout",
-				       "%zu of %zu events were not acknowledged", sent - answered, sent);
+				       "%zu of %zu events were not acknowledged", sent - answered,
+				       sent);
 		index = acked_index(bus, answer);
 		if (index >= 0 && (size_t)index < sent) {
 			enum sk_status one = sk__bus_check_ack(context, answer);
@@ -545,7 +553,7 @@ enum sk_status sk_bus_watch(struct sk_bus *bus, const char *subject, sk_watch_fn
 	pthread_mutex_lock(&bus->mutex);
 	assert(bus->watches_count < SK__BUS_WATCHES_MAX);
 	bus->watches[bus->watches_count++] =
-		(struct sk__bus_watch){ .bus = bus, .subject = subject, .seen = seen, .arg = arg };
+		(struct sk__bus_watch) { .bus = bus, .subject = subject, .seen = seen, .arg = arg };
 	connection = atomic_load(&bus->connection);
 	if (connection != NULL)
 		status = subscribe_watches(bus, connection);

@@ -26,9 +26,9 @@ struct sk_metrics;
 
 /* An event about to leave. */
 struct sk_event {
-	const char *subject;          /* "orders.created.<order id>" */
+	const char *subject; /* "orders.created.<order id>" */
 	const ProtobufCMessage *body;
-	const char *id;               /* ce-id; NULL: a new UUIDv7 */
+	const char *id; /* ce-id; NULL: a new UUIDv7 */
 };
 
 /* The same, packed: a row of the outbox. */
@@ -40,8 +40,8 @@ struct sk_packed_event {
 };
 
 struct sk_bus_options {
-	const char *url;         /* nats://user:password@host:port */
-	const char *service;     /* ce-source is "souk/<service>", the inbox "_INBOX_<service>" */
+	const char *url;     /* nats://user:password@host:port */
+	const char *service; /* ce-source is "souk/<service>", the inbox "_INBOX_<service>" */
 	int publish_timeout_ms;
 };
 
@@ -59,12 +59,13 @@ bool sk_bus_connected(const struct sk_bus *bus);
  * connected, or no stream takes the subject. SK_TIMEOUT: no answer; it may have
  * arrived. For events that may be lost; what must not be goes through the outbox. */
 SK_MUST_CHECK enum sk_status sk_bus_publish(struct sk_bus *bus, struct sk_context *context,
-			      const struct sk_event *event);
+					    const struct sk_event *event);
 
 /* Publishes count events asynchronously, in order, and waits for all the
  * acknowledgements; acked[i] says which arrived. SK_OK only if all did. */
 SK_MUST_CHECK enum sk_status sk_bus_publish_all(struct sk_bus *bus, struct sk_context *context,
-				  const struct sk_packed_event *events, size_t count, bool *acked);
+						const struct sk_packed_event *events, size_t count,
+						bool *acked);
 
 /* ---- consuming (used by sk_consumer; services declare rows instead) ---- */
 
@@ -73,32 +74,37 @@ struct sk_delivery {
 	const char *stream, *consumer;
 	const void *data;
 	size_t len;
-	int64_t time_us;    /* ce-time, or the stream's time where absent */
-	uint64_t sequence;  /* in the stream */
-	uint64_t pending;   /* messages that wait behind this one, as the broker knew */
-	int deliveries;     /* 1 the first time */
-	const char *reply;  /* where to acknowledge */
-	void *raw;          /* the natsMsg, kept until sk_bus_fetch is called again */
+	int64_t time_us;   /* ce-time, or the stream's time where absent */
+	uint64_t sequence; /* in the stream */
+	uint64_t pending;  /* messages that wait behind this one, as the broker knew */
+	int deliveries;	   /* 1 the first time */
+	const char *reply; /* where to acknowledge */
+	void *raw;	   /* the natsMsg, kept until sk_bus_fetch is called again */
 };
 
 struct sk_pull; /* a bound durable consumer */
 
-SK_MUST_CHECK enum sk_status sk_bus_bind(struct sk_bus *bus, const char *stream, const char *consumer,
-			   struct sk_pull **out, struct sk_context *context);
+SK_MUST_CHECK enum sk_status sk_bus_bind(struct sk_bus *bus, const char *stream,
+					 const char *consumer, struct sk_pull **out,
+					 struct sk_context *context);
 void sk_pull_close(struct sk_pull **pull);
 
 /* Up to max messages: waits up to wait_ms for the first, then takes what is
  * there. 0 messages is SK_OK. The deliveries live until the next call. */
-SK_MUST_CHECK enum sk_status sk_pull_fetch(struct sk_pull *pull, struct sk_context *context, int max, int wait_ms,
-			     struct sk_delivery *deliveries, int *count);
+SK_MUST_CHECK enum sk_status sk_pull_fetch(struct sk_pull *pull, struct sk_context *context,
+					   int max, int wait_ms, struct sk_delivery *deliveries,
+					   int *count);
 
 SK_MUST_CHECK enum sk_status sk_bus_ack(struct sk_bus *bus, const struct sk_delivery *delivery);
-SK_MUST_CHECK enum sk_status sk_bus_retry(struct sk_bus *bus, const struct sk_delivery *delivery, int64_t delay_ms);
-SK_MUST_CHECK enum sk_status sk_bus_still_working(struct sk_bus *bus, const struct sk_delivery *delivery);
+SK_MUST_CHECK enum sk_status sk_bus_retry(struct sk_bus *bus, const struct sk_delivery *delivery,
+					  int64_t delay_ms);
+SK_MUST_CHECK enum sk_status sk_bus_still_working(struct sk_bus *bus,
+						  const struct sk_delivery *delivery);
 /* Publishes the delivery to dead.<stream>.<consumer> with its original headers and
  * the error, waits for that acknowledgement, then terminates the delivery. */
 SK_MUST_CHECK enum sk_status sk_bus_bury(struct sk_bus *bus, struct sk_context *context,
-			   const struct sk_delivery *delivery, const struct sk_error *error);
+					 const struct sk_delivery *delivery,
+					 const struct sk_error *error);
 
 /* ---- a compacted stream, read whole ---- */
 
@@ -107,13 +113,15 @@ SK_MUST_CHECK enum sk_status sk_bus_bury(struct sk_bus *bus, struct sk_context *
  * the sequence to go on from. For rebuilding a read model from the last message per
  * subject; needs the right to $JS.API.DIRECT.GET.<stream> and nothing more. */
 typedef enum sk_status sk_replay_fn(const struct sk_delivery *delivery, void *arg);
-SK_MUST_CHECK enum sk_status sk_bus_replay(struct sk_bus *bus, struct sk_context *context, const char *stream,
-			     uint64_t *next, sk_replay_fn *each, void *arg);
+SK_MUST_CHECK enum sk_status sk_bus_replay(struct sk_bus *bus, struct sk_context *context,
+					   const char *stream, uint64_t *next, sk_replay_fn *each,
+					   void *arg);
 
 /* Calls seen(delivery, arg) on the client's thread for every message published to
  * subject from now on, without a consumer: each replica sees each message, none is
  * repeated, some may be missed. For cache invalidation only. Once per subject at start. */
 typedef void sk_watch_fn(const struct sk_delivery *delivery, void *arg);
-SK_MUST_CHECK enum sk_status sk_bus_watch(struct sk_bus *bus, const char *subject, sk_watch_fn *seen, void *arg);
+SK_MUST_CHECK enum sk_status sk_bus_watch(struct sk_bus *bus, const char *subject,
+					  sk_watch_fn *seen, void *arg);
 
 #endif

@@ -9,7 +9,7 @@
 #include "sk_bus.h"
 #include "sk_metrics.h"
 
-#define SK__BUS_MAGIC 0x62757331u
+#define SK__BUS_MAGIC	    0x62757331u
 #define SK__BUS_WATCHES_MAX 8
 
 struct sk__bus_watch {
@@ -22,8 +22,8 @@ struct sk__bus_watch {
 
 struct sk_bus {
 	unsigned magic;
-	char *service;        /* name, for ce-source and inboxes */
-	char *inbox;          /* "_INBOX_<service>" */
+	char *service; /* name, for ce-source and inboxes */
+	char *inbox;   /* "_INBOX_<service>" */
 	int publish_timeout_ms;
 	natsOptions *options;
 

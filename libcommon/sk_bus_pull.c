@@ -20,19 +20,19 @@
 #include "sk_time.h"
 
 #define REQUEST_EXPIRES_MS 10000
-#define REQUEST_GRACE_MS 2000 /* after which an unanswered request is given up */
-#define INFO_TIMEOUT_MS 2000
-#define PULL_MAGIC 0x70756c6cu
+#define REQUEST_GRACE_MS   2000 /* after which an unanswered request is given up */
+#define INFO_TIMEOUT_MS	   2000
+#define PULL_MAGIC	   0x70756c6cu
 
 struct sk_pull {
 	unsigned magic;
 	struct sk_bus *bus;
 	char *stream, *consumer;
-	char *inbox;              /* replies go to <inbox>.<request number> */
+	char *inbox; /* replies go to <inbox>.<request number> */
 	natsSubscription *subscription;
-	unsigned epoch;           /* of the connection that the request was made on */
-	unsigned long request;    /* number of the request under way */
-	int outstanding;          /* messages it may still bring; 0: none under way */
+	unsigned epoch;	       /* of the connection that the request was made on */
+	unsigned long request; /* number of the request under way */
+	int outstanding;       /* messages it may still bring; 0: none under way */
 	int64_t request_end_us;
 	natsMsg *held[SK_BATCH_MAX];
 	int held_count;
@@ -67,7 +67,7 @@ void sk__bus_read_delivery(natsMsg *message, struct sk_delivery *delivery)
 {
 	const char *time = sk__bus_header(message, "ce-time");
 
-	*delivery = (struct sk_delivery){
+	*delivery = (struct sk_delivery) {
 		.subject = natsMsg_GetSubject(message),
 		.id = sk__bus_header(message, "ce-id"),
 		.type = sk__bus_header(message, "ce-type"),
@@ -181,7 +181,8 @@ static enum sk_status send_request(struct sk_pull *pull, struct sk_context *cont
 	snprintf(body, sizeof(body), "{\"batch\":%d,\"expires\":%lld}", max,
 		 (long long)REQUEST_EXPIRES_MS * 1000000);
 	if (natsConnection_PublishRequestString(connection, subject, reply, body) != NATS_OK)
-		return sk_fail(context, SK_UNAVAILABLE, "broker_unavailable", "cannot ask for messages");
+		return sk_fail(context, SK_UNAVAILABLE, "broker_unavailable",
+			       "cannot ask for messages");
 	pull->outstanding = max;
 	pull->request_end_us = sk_time_monotonic_us() +
 			       (int64_t)(REQUEST_EXPIRES_MS + REQUEST_GRACE_MS) * 1000;
@@ -281,7 +282,8 @@ enum sk_status sk_pull_fetch(struct sk_pull *pull, struct sk_context *context, i
 
 /* ---- answers to a delivery ---- */
 
-static enum sk_status answer(struct sk_bus *bus, const struct sk_delivery *delivery, const char *word)
+static enum sk_status answer(struct sk_bus *bus, const struct sk_delivery *delivery,
+			     const char *word)
 {
 	natsConnection *connection = atomic_load(&bus->connection);
 
@@ -302,7 +304,8 @@ enum sk_status sk_bus_still_working(struct sk_bus *bus, const struct sk_delivery
 	return answer(bus, delivery, "+WPI");
 }
 
-enum sk_status sk_bus_retry(struct sk_bus *bus, const struct sk_delivery *delivery, int64_t delay_ms)
+enum sk_status sk_bus_retry(struct sk_bus *bus, const struct sk_delivery *delivery,
+			    int64_t delay_ms)
 {
 	char word[64];
 
@@ -323,7 +326,8 @@ static void copy_headers(natsMsg *from, natsMsg *to)
 		const char *value = sk__bus_header(from, keys[i]);
 
 		if (value != NULL && strcmp(keys[i], "Nats-Msg-Id") != 0)
-			sk_ignore(natsMsgHeader_Set(to, keys[i], value) == NATS_OK ? SK_OK : SK_NO_MEMORY,
+			sk_ignore(natsMsgHeader_Set(to, keys[i], value) == NATS_OK ? SK_OK
+										   : SK_NO_MEMORY,
 				  "a dead letter without one header is better than none");
 	}
 	free(keys);
@@ -341,11 +345,13 @@ static natsStatus describe_death(natsMsg *letter, const struct sk_delivery *deli
 	    (status = natsMsgHeader_Set(letter, "souk-stream", delivery->stream)) != NATS_OK ||
 	    (status = natsMsgHeader_Set(letter, "souk-consumer", delivery->consumer)) != NATS_OK ||
 	    (status = natsMsgHeader_Set(letter, "souk-subject", delivery->subject)) != NATS_OK ||
-	    (status = natsMsgHeader_Set(letter, "souk-sequence",
-					sk_arena_printf(arena, "%llu",
-							(unsigned long long)delivery->sequence))) != NATS_OK ||
+	    (status = natsMsgHeader_Set(
+		     letter, "souk-sequence",
+		     sk_arena_printf(arena, "%llu", (unsigned long long)delivery->sequence))) !=
+		    NATS_OK ||
 	    (status = natsMsgHeader_Set(letter, "souk-attempts",
-					sk_arena_printf(arena, "%d", delivery->deliveries))) != NATS_OK ||
+					sk_arena_printf(arena, "%d", delivery->deliveries))) !=
+		    NATS_OK ||
 	    (status = natsMsgHeader_Set(letter, "souk-error-status",
 					sk_status_name(error->status))) != NATS_OK ||
 	    (status = natsMsgHeader_Set(letter, "souk-error-code", error->code)) != NATS_OK)

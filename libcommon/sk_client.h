@@ -5,7 +5,7 @@
 
 #include "sk_context.h"
 
-#define SK_CLIENT_ANSWER_MAX_BYTES (1024 * 1024)
+#define SK_CLIENT_ANSWER_MAX_BYTES 1048576 /* 1 MiB: what a webhook answers is for its log */
 
 struct sk_client_request {
 	const char *method;
@@ -17,17 +17,18 @@ struct sk_client_request {
 };
 
 struct sk_client_answer {
-	int status;        /* HTTP status */
-	const char *body;  /* in the context's arena; ends in NUL */
+	int status;	  /* HTTP status */
+	const char *body; /* in the context's arena; ends in NUL */
 	size_t len;
 };
 
 /* SK_OK whatever the HTTP status; SK_UNAVAILABLE or SK_TIMEOUT where no answer came. */
-SK_MUST_CHECK enum sk_status sk_client_send(struct sk_context *context, const struct sk_client_request *request,
-			      struct sk_client_answer *answer);
+SK_MUST_CHECK enum sk_status sk_client_send(struct sk_context *context,
+					    const struct sk_client_request *request,
+					    struct sk_client_answer *answer);
 
 struct sk_mail {
-	const char *smtp_url; /* smtp://host:port or smtps:// */
+	const char *smtp_url;	     /* smtp://host:port or smtps:// */
 	const char *user, *password; /* NULL or "": none */
 	const char *from, *to;
 	const char *message; /* RFC 5322, CRLF line ends */

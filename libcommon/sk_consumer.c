@@ -22,28 +22,26 @@
 #include "sk_metrics.h"
 #include "sk_time.h"
 
-#define FETCH_WAIT_MS 200        /* also how long a stop waits for an idle consumer */
-#define BATCH_TIMEOUT_MS 10000   /* well below the consumers' ack_wait of 30 s */
-#define HOLD_BASE_MS 50
-#define HOLD_MAX_MS 5000
-#define CONSUMER_MAGIC 0x636f6e73u
+#define FETCH_WAIT_MS	 200   /* also how long a stop waits for an idle consumer */
+#define BATCH_TIMEOUT_MS 10000 /* well below the consumers' ack_wait of 30 s */
+#define HOLD_BASE_MS	 50
+#define HOLD_MAX_MS	 5000
+#define CONSUMER_MAGIC	 0x636f6e73u
 
 /* How long a message that failed stays away, by the number of its deliveries. */
 static const int RETRY_DELAY_MS[] = { 50, 200, 500, 1000, 3000, 10000, 30000, 60000 };
 
-static const struct sk_sql SQL_INBOX_ADD = {
-	"inbox_add",
-	"INSERT INTO inbox (consumer, message_id)"
-	" SELECT $1, id FROM unnest($2::text[]) AS id"
-	" ON CONFLICT DO NOTHING"
-	" RETURNING message_id"
-};
+static const struct sk_sql SQL_INBOX_ADD = { "inbox_add",
+					     "INSERT INTO inbox (consumer, message_id)"
+					     " SELECT $1, id FROM unnest($2::text[]) AS id"
+					     " ON CONFLICT DO NOTHING"
+					     " RETURNING message_id" };
 
 enum verdict {
 	ACKNOWLEDGE, /* the effect is committed */
-	HOLD,        /* a store is down: keep it and try again */
-	RETRY,       /* deliver it again later, a limited number of times */
-	BURY,        /* it will never work */
+	HOLD,	     /* a store is down: keep it and try again */
+	RETRY,	     /* deliver it again later, a limited number of times */
+	BURY,	     /* it will never work */
 };
 
 /* One row of the table and its thread. */
@@ -144,7 +142,8 @@ static enum sk_status dispatch(struct consumer *consumer, struct sk_tx *tx,
 		return SK_OK;
 	type = handler->type != NULL ? NULL : sk_message_type_find(delivery->type);
 	if (handler->type != NULL || type != NULL) {
-		st = sk_message_unpack(context, handler->type != NULL ? handler->type : type->descriptor,
+		st = sk_message_unpack(context,
+				       handler->type != NULL ? handler->type : type->descriptor,
 				       delivery->data, delivery->len, &body);
 		if (st != SK_OK)
 			return st;
@@ -225,7 +224,8 @@ static enum sk_status try_messages(struct consumer *consumer, const struct sk_de
 }
 
 /* Tells the broker that we still work on these, and waits. */
-static bool hold(struct consumer *consumer, const struct sk_delivery *deliveries, int count, int attempt)
+static bool hold(struct consumer *consumer, const struct sk_delivery *deliveries, int count,
+		 int attempt)
 {
 	if (attempt == 0)
 		sk_log_failure(SK_LOG_WARN, &consumer->context, consumer->row->name);
@@ -233,7 +233,8 @@ static bool hold(struct consumer *consumer, const struct sk_delivery *deliveries
 		sk_ignore(sk_bus_still_working(consumer->all->bus, &deliveries[i]),
 			  "a broker that is down will deliver them again");
 	return wait_unless_stopping(consumer->all,
-				    HOLD_BASE_MS + sk_time_backoff_ms(attempt, HOLD_BASE_MS, HOLD_MAX_MS));
+				    HOLD_BASE_MS +
+					    sk_time_backoff_ms(attempt, HOLD_BASE_MS, HOLD_MAX_MS));
 }
 
 /* Tries again while a store is down. A stop ends it: the messages come again. */
@@ -270,8 +271,9 @@ static void bury(struct consumer *consumer, const struct sk_delivery *delivery)
 		if (st == SK_OK) {
 			sk_metric_add(consumer->buried, 1);
 			sk_log(SK_LOG_ERROR, &consumer->context,
-			       "%s: message %s of type %s buried in dead.%s.%s", consumer->row->name,
-			       delivery->id, delivery->type, delivery->stream, delivery->consumer);
+			       "%s: message %s of type %s buried in dead.%s.%s",
+			       consumer->row->name, delivery->id, delivery->type, delivery->stream,
+			       delivery->consumer);
 			return;
 		}
 		if (!hold(consumer, delivery, 1, attempt))
@@ -344,7 +346,8 @@ static void *consume(void *closure)
 		if (st != SK_OK) {
 			/* At start the broker is still being connected: not worth a line. */
 			if (failures == 10)
-				sk_log_failure(SK_LOG_WARN, &consumer->context, consumer->row->name);
+				sk_log_failure(SK_LOG_WARN, &consumer->context,
+					       consumer->row->name);
 			wait_unless_stopping(all, 10 + sk_time_backoff_ms(failures++, 20, 1000));
 			continue;
 		}
@@ -375,9 +378,10 @@ static void register_metrics(struct consumer *consumer, struct sk_metrics *metri
 	consumer->pending = sk_metrics_gauge(metrics, "souk_consumer_pending",
 					     "messages that waited behind the last one fetched",
 					     sk_arena_printf(arena, "consumer=\"%s\"", name));
-	consumer->duration = sk_metrics_histogram(metrics, "souk_consumer_batch_seconds",
-						  "time from a batch's fetch to its acknowledgement",
-						  sk_arena_printf(arena, "consumer=\"%s\"", name));
+	consumer->duration = sk_metrics_histogram(
+		metrics, "souk_consumer_batch_seconds",
+		"time from a batch's fetch to its acknowledgement",
+		sk_arena_printf(arena, "consumer=\"%s\"", name));
 }
 
 static void start(struct sk_consumers *all, int index, const struct sk_consumer *row,
@@ -390,7 +394,8 @@ static void start(struct sk_consumers *all, int index, const struct sk_consumer 
 	consumer->all = all;
 	sk_context_init(&consumer->context, 0);
 	register_metrics(consumer, metrics);
-	if (sk_bus_bind(all->bus, row->stream, row->name, &consumer->pull, &consumer->context) != SK_OK ||
+	if (sk_bus_bind(all->bus, row->stream, row->name, &consumer->pull, &consumer->context) !=
+		    SK_OK ||
 	    pthread_create(&consumer->thread, NULL, consume, consumer) != 0)
 		abort();
 }

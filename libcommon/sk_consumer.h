@@ -29,9 +29,10 @@
 #include "sk_pg.h"
 
 struct sk_message {
-	struct sk_context *context;   /* its trace is the message's */
+	struct sk_context *context;	    /* its trace is the message's */
 	const struct sk_delivery *delivery; /* id, subject, time, raw bytes … */
-	const ProtobufCMessage *body; /* unpacked and checked; NULL for SK_ANY_TYPE rows of unknown types */
+	const ProtobufCMessage
+		*body; /* unpacked and checked; NULL for SK_ANY_TYPE rows of unknown types */
 };
 
 typedef enum sk_status sk_message_fn(struct sk_tx *tx, const struct sk_message *message, void *app);
@@ -44,9 +45,10 @@ struct sk_handler {
 /* A row; a table ends with a row whose name is NULL. The handlers end with a row
  * whose handle is NULL. */
 struct sk_consumer {
-	const char *name;    /* durable name: "order-inventory" */
-	const char *stream;  /* "inventory" */
-	const char *filter;  /* one subject with wildcards: "inventory.reserved.*" or "inventory.>" */
+	const char *name;   /* durable name: "order-inventory" */
+	const char *stream; /* "inventory" */
+	const char
+		*filter; /* one subject with wildcards: "inventory.reserved.*" or "inventory.>" */
 	const struct sk_handler *handlers;
 };
 

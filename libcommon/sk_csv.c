@@ -13,7 +13,7 @@ enum state {
 	UNQUOTED,
 	QUOTED,
 	QUOTE_IN_QUOTED, /* its end, or the first half of "" */
-	SKIPPING,        /* the rest of a broken line that has no second one at hand */
+	SKIPPING,	 /* the rest of a broken line that has no second one at hand */
 };
 
 struct sk_csv {
@@ -24,8 +24,8 @@ struct sk_csv {
 	size_t raw_len, start, position; /* of the record, and of the next byte to look at */
 
 	enum state state;
-	bool began;         /* past the place of a byte order mark */
-	bool after_cr;      /* a LF that follows belongs to it */
+	bool began;    /* past the place of a byte order mark */
+	bool after_cr; /* a LF that follows belongs to it */
 	int line, record_line;
 
 	char *text;
@@ -71,8 +71,8 @@ static void end_field(struct sk_csv *csv)
 		csv->error = "there are more than 256 columns";
 		return;
 	}
-	csv->fields[csv->count++] = (struct sk_csv_field){ csv->text + csv->field_start,
-								csv->text_len - csv->field_start };
+	csv->fields[csv->count++] = (struct sk_csv_field) { csv->text + csv->field_start,
+							    csv->text_len - csv->field_start };
 	csv->text[csv->text_len++] = '\0';
 	csv->field_start = csv->text_len;
 	csv->state = FIELD_BEGIN;
@@ -80,7 +80,8 @@ static void end_field(struct sk_csv *csv)
 
 static enum sk_status hand_out(struct sk_csv *csv)
 {
-	const struct sk_csv_record record = { csv->record_line, csv->fields, csv->count, csv->error };
+	const struct sk_csv_record record = { csv->record_line, csv->fields, csv->count,
+					      csv->error };
 
 	/* Nothing but the ends of fields: an empty line, or a spreadsheet's row of commas. */
 	if (!csv->error && csv->text_len == (size_t)csv->count)

@@ -22,9 +22,9 @@
 
 #include "sk_arena.h"
 
-#define SK_CSV_FIELD_MAX_BYTES (64 * 1024)   /* a product's description */
+#define SK_CSV_FIELD_MAX_BYTES	(64 * 1024)  /* a product's description */
 #define SK_CSV_RECORD_MAX_BYTES (512 * 1024) /* a whole record, quotes included */
-#define SK_CSV_COLUMNS_MAX 256               /* Shopify's own files have under 100 */
+#define SK_CSV_COLUMNS_MAX	256	     /* Shopify's own files have under 100 */
 
 struct sk_csv_field {
 	const char *text; /* without its quotes; ends in NUL */
@@ -50,6 +50,6 @@ struct sk_csv *sk_csv_open(struct sk_arena *arena, sk_csv_record_fn *each, void 
 /* The next bytes; final with the last of them (len may be 0). Returns what `each`
  * returned. After a failure, or after final, no more may be fed. */
 SK_MUST_CHECK enum sk_status sk_csv_feed(struct sk_csv *csv, const void *bytes, size_t len,
-					      bool final);
+					 bool final);
 
 #endif

@@ -133,7 +133,8 @@ static void describe_config(const struct sk_config_field *field, struct sk_json 
 		sk_json_begin_object(json, NULL);
 		sk_json_text(json, "name", field->name);
 		sk_json_text(json, "type", config_type_name(field->type));
-		sk_json_text(json, "default", (field->flags & SK_CONFIG_SECRET) != 0 ? NULL : field->fallback);
+		sk_json_text(json, "default",
+			     (field->flags & SK_CONFIG_SECRET) != 0 ? NULL : field->fallback);
 		sk_json_bool(json, "secret", (field->flags & SK_CONFIG_SECRET) != 0);
 		sk_json_bool(json, "required", (field->flags & SK_CONFIG_REQUIRED) != 0);
 		sk_json_text(json, "help", field->help);

@@ -24,29 +24,29 @@ struct sk_reply;
 typedef enum sk_status sk_route_fn(struct sk_request *request, struct sk_reply *reply, void *app);
 
 enum sk_route_access {
-	SK_OPEN = 0,     /* no session is looked at: reads that anyone may cache */
-	SK_GUEST,        /* anyone; a token that is given must be good and fills the actor */
-	SK_CUSTOMER,     /* a session of any role */
-	SK_STAFF,        /* staff or admin */
+	SK_OPEN = 0, /* no session is looked at: reads that anyone may cache */
+	SK_GUEST,    /* anyone; a token that is given must be good and fills the actor */
+	SK_CUSTOMER, /* a session of any role */
+	SK_STAFF,    /* staff or admin */
 	SK_ADMIN,
 };
 
 enum sk_route_flags {
-	SK_BODY_JSON = 1,        /* a JSON body is required and parsed: sk_request_fields */
-	SK_BODY_RAW = 2,         /* bytes as they are: sk_request_body */
-	SK_IDEMPOTENT = 4,       /* takes an Idempotency-Key (every POST that creates) */
-	SK_KEY_REQUIRED = 8,     /* and refuses to do without */
+	SK_BODY_JSON = 1,	   /* a JSON body is required and parsed: sk_request_fields */
+	SK_BODY_RAW = 2,	   /* bytes as they are: sk_request_body */
+	SK_IDEMPOTENT = 4,	   /* takes an Idempotency-Key (every POST that creates) */
+	SK_KEY_REQUIRED = 8,	   /* and refuses to do without */
 	SK_ACCESS_BY_HANDLER = 16, /* signed webhooks: the handler checks the signature itself */
 };
 
 /* A row; a table ends with a row whose method is NULL. */
 struct sk_route {
 	const char *method;
-	const char *path;         /* "/v1/orders/{id}/cancel" */
+	const char *path; /* "/v1/orders/{id}/cancel" */
 	sk_route_fn *handle;
 	enum sk_route_access access;
 	unsigned flags;
-	size_t body_max_bytes;    /* 0: SK_BODY_MAX_BYTES */
+	size_t body_max_bytes;			/* 0: SK_BODY_MAX_BYTES */
 	const struct sk_ratelimit_class *limit; /* per client address; NULL: none */
 };
 
@@ -59,15 +59,17 @@ const struct sk_actor *sk_request_actor(struct sk_request *request);
 /* A path parameter, percent-decoded. Never NULL for a name in the row's path. */
 const char *sk_request_param(struct sk_request *request, const char *name);
 /* The same as an id: SK_NOT_FOUND where it is no UUID. */
-SK_MUST_CHECK enum sk_status sk_request_id(struct sk_request *request, const char *name, const char **id);
+SK_MUST_CHECK enum sk_status sk_request_id(struct sk_request *request, const char *name,
+					   const char **id);
 /* A query parameter, decoded and valid UTF-8 without NUL; NULL where absent. */
 const char *sk_request_query(struct sk_request *request, const char *name);
 /* An integer query parameter in [min, max]: SK_INVALID otherwise. */
-SK_MUST_CHECK enum sk_status sk_request_query_int(struct sk_request *request, const char *name, int64_t min,
-				    int64_t max, int64_t fallback, int64_t *value);
+SK_MUST_CHECK enum sk_status sk_request_query_int(struct sk_request *request, const char *name,
+						  int64_t min, int64_t max, int64_t fallback,
+						  int64_t *value);
 /* A date or RFC 3339 time; fallback where absent. */
 SK_MUST_CHECK enum sk_status sk_request_query_time(struct sk_request *request, const char *name,
-				     int64_t fallback_us, int64_t *time_us);
+						   int64_t fallback_us, int64_t *time_us);
 /* NULL: absent, or no UTF-8. The first one where there are several. */
 const char *sk_request_header(struct sk_request *request, const char *name);
 const char *sk_request_cookie(struct sk_request *request, const char *name);
@@ -108,7 +110,8 @@ SK_MUST_CHECK enum sk_status sk_request_if_match(struct sk_request *request, con
 typedef enum sk_status sk_request_tx_fn(struct sk_tx *tx, struct sk_request *request,
 					struct sk_reply *reply, void *arg);
 SK_MUST_CHECK enum sk_status sk_request_transact(struct sk_request *request, struct sk_reply *reply,
-				   struct sk_pg *pg, sk_request_tx_fn *work, void *arg);
+						 struct sk_pg *pg, sk_request_tx_fn *work,
+						 void *arg);
 
 /* ---- server (used by sk_service) ---- */
 
@@ -116,8 +119,9 @@ struct sk_http;
 struct sk_service;
 struct sk_parts;
 
-SK_MUST_CHECK enum sk_status sk_http_open(const struct sk_service *service, struct sk_parts *parts, void *app,
-			    struct sk_http **out, struct sk_context *context);
+SK_MUST_CHECK enum sk_status sk_http_open(const struct sk_service *service, struct sk_parts *parts,
+					  void *app, struct sk_http **out,
+					  struct sk_context *context);
 /* Lets running requests finish, for HTTP_TIMEOUT_MS at most; new ones get 503. */
 void sk_http_close(struct sk_http **http);
 

@@ -19,9 +19,9 @@
 #include "sk_metrics.h"
 #include "sk_time.h"
 
-#define KV_MAGIC 0x6b76706fu
-#define RETRY_BASE_MS 50
-#define RETRY_MAX_MS 1000
+#define KV_MAGIC	0x6b76706fu
+#define RETRY_BASE_MS	50
+#define RETRY_MAX_MS	1000
 #define REPLY_DEPTH_MAX 8 /* hiredis 0.14 itself stops at 7 */
 
 struct sk_kv {
@@ -49,7 +49,8 @@ struct sk_kv *sk_kv_open(const struct sk_kv_options *options, const char *pool_n
 	kv->magic = KV_MAGIC;
 	if (!sk__kv_url_parse(options->url, &kv->url)) {
 		/* Not shown: it holds a password. */
-		sk_log(SK_LOG_ERROR, NULL, "VALKEY_URL (pool %s) is no URL of redis:// or unix://", pool_name);
+		sk_log(SK_LOG_ERROR, NULL, "VALKEY_URL (pool %s) is no URL of redis:// or unix://",
+		       pool_name);
 		exit(2);
 	}
 	kv->timeout_ms = options->timeout_ms;
@@ -99,9 +100,9 @@ static bool log_in(const struct sk_kv *kv, redisContext *connection)
 
 	if (kv->url.password[0] == '\0')
 		return true;
-	reply = kv->url.user[0] != '\0' ?
-			redisCommand(connection, "AUTH %s %s", kv->url.user, kv->url.password) :
-			redisCommand(connection, "AUTH %s", kv->url.password);
+	reply = kv->url.user[0] != '\0'
+			? redisCommand(connection, "AUTH %s %s", kv->url.user, kv->url.password)
+			: redisCommand(connection, "AUTH %s", kv->url.password);
 	ok = reply != NULL && reply->type == REDIS_REPLY_STATUS;
 	if (!ok)
 		sk_log(SK_LOG_WARN, NULL, "Valkey refuses to log us in: %s",
@@ -116,10 +117,10 @@ static redisContext *connect_now(const struct sk_kv *kv)
 {
 	struct timeval timeout = { .tv_sec = kv->timeout_ms / 1000,
 				   .tv_usec = kv->timeout_ms % 1000 * 1000 };
-	redisContext *connection =
-		kv->url.path[0] != '\0' ?
-			redisConnectUnixWithTimeout(kv->url.path, timeout) :
-			redisConnectWithTimeout(kv->url.host, kv->url.port, timeout);
+	redisContext *connection = kv->url.path[0] != '\0'
+					   ? redisConnectUnixWithTimeout(kv->url.path, timeout)
+					   : redisConnectWithTimeout(kv->url.host, kv->url.port,
+								     timeout);
 
 	if (connection == NULL)
 		abort();
@@ -128,7 +129,8 @@ static redisContext *connect_now(const struct sk_kv *kv)
 	    log_in(kv, connection))
 		return connection;
 	if (connection->err != 0)
-		sk_log(SK_LOG_WARN, NULL, "cannot reach Valkey (VALKEY_URL): %s", connection->errstr);
+		sk_log(SK_LOG_WARN, NULL, "cannot reach Valkey (VALKEY_URL): %s",
+		       connection->errstr);
 	redisFree(connection);
 	return NULL;
 }
@@ -148,9 +150,10 @@ static enum sk_status open_one(struct sk_kv *kv, struct sk_context *context, red
 		kv->retry_after_us = 0;
 	} else {
 		kv->open_count--;
-		kv->retry_after_us =
-			sk_time_monotonic_us() +
-			1000 * (RETRY_BASE_MS + sk_time_backoff_ms(kv->failures++, RETRY_BASE_MS, RETRY_MAX_MS));
+		kv->retry_after_us = sk_time_monotonic_us() +
+				     1000 * (RETRY_BASE_MS + sk_time_backoff_ms(kv->failures++,
+										RETRY_BASE_MS,
+										RETRY_MAX_MS));
 		pthread_cond_signal(&kv->returned);
 	}
 	pthread_mutex_unlock(&kv->mutex);
@@ -159,8 +162,10 @@ static enum sk_status open_one(struct sk_kv *kv, struct sk_context *context, red
 
 static enum sk_status take(struct sk_kv *kv, struct sk_context *context, redisContext **out)
 {
-	int64_t end_us = sk_time_monotonic_us() + sk_context_remaining_ms(context, kv->timeout_ms) * 1000;
-	struct timespec until = { .tv_sec = end_us / SK_SECOND_US, .tv_nsec = end_us % SK_SECOND_US * 1000 };
+	int64_t end_us = sk_time_monotonic_us() +
+			 sk_context_remaining_ms(context, kv->timeout_ms) * 1000;
+	struct timespec until = { .tv_sec = end_us / SK_SECOND_US,
+				  .tv_nsec = end_us % SK_SECOND_US * 1000 };
 	bool too_early;
 
 	assert(kv->magic == KV_MAGIC);
@@ -181,7 +186,8 @@ static enum sk_status take(struct sk_kv *kv, struct sk_context *context, redisCo
 	if (!too_early) {
 		kv->open_count++;
 		if (kv->failures > 0) /* one tries, the others fail at once meanwhile */
-			kv->retry_after_us = sk_time_monotonic_us() + (int64_t)kv->timeout_ms * 1000;
+			kv->retry_after_us = sk_time_monotonic_us() +
+					     (int64_t)kv->timeout_ms * 1000;
 	}
 	pthread_mutex_unlock(&kv->mutex);
 	return too_early ? unavailable(context) : open_one(kv, context, out);
@@ -217,15 +223,17 @@ static enum sk_status error_answer(struct sk_context *context, const char *words
 	if (strncmp(words, "LOADING", 7) == 0 || strncmp(words, "NOSCRIPT", 8) == 0 ||
 	    strstr(words, "Function not found") != NULL || strncmp(words, "READONLY", 8) == 0 ||
 	    strncmp(words, "NOAUTH", 6) == 0 || strncmp(words, "OOM", 3) == 0)
-		return sk_fail(context, SK_UNAVAILABLE, "cache_unavailable", "Valkey says: %s", words);
+		return sk_fail(context, SK_UNAVAILABLE, "cache_unavailable", "Valkey says: %s",
+			       words);
 	return sk_fail(context, SK_INTERNAL, "cache_error", "Valkey says: %s", words);
 }
 
 /* The reply in our terms; strings stay where hiredis put them. */
-static enum sk_status convert(struct sk_context *context, const redisReply *from, /* NOLINT(misc-no-recursion) */
+static enum sk_status convert(struct sk_context *context,
+			      const redisReply *from, /* NOLINT(misc-no-recursion) */
 			      struct sk_kv_reply *to, int depth)
 {
-	*to = (struct sk_kv_reply){ .kind = SK_KV_NIL, .text = "" };
+	*to = (struct sk_kv_reply) { .kind = SK_KV_NIL, .text = "" };
 	switch (from->type) {
 	case REDIS_REPLY_ERROR:
 		return error_answer(context, from->str);
@@ -247,7 +255,8 @@ static enum sk_status convert(struct sk_context *context, const redisReply *from
 		return SK_OK;
 	}
 	if (depth == REPLY_DEPTH_MAX)
-		return sk_fail(context, SK_INTERNAL, "cache_error", "Valkey's answer is nested too deeply");
+		return sk_fail(context, SK_INTERNAL, "cache_error",
+			       "Valkey's answer is nested too deeply");
 	to->items = sk_arena_array(context->arena, to->count + 1, sizeof(*to->items));
 	for (size_t i = 0; i < to->count; i++) {
 		enum sk_status st = convert(context, from->element[i], &to->items[i], depth + 1);
@@ -261,20 +270,22 @@ static enum sk_status convert(struct sk_context *context, const redisReply *from
 static void append(redisContext *connection, const struct sk_kv_command *command)
 {
 	/* hiredis takes char **; it does not write through it. */
-	redisAppendCommandArgv(connection, (int)command->argc, (const char **)(uintptr_t)command->argv,
-			       command->lengths);
+	redisAppendCommandArgv(connection, (int)command->argc,
+			       (const char **)(uintptr_t)command->argv, command->lengths);
 }
 
 static enum sk_status failed(const redisContext *connection, struct sk_context *context)
 {
 	if (connection->err == REDIS_ERR_IO)
-		return sk_fail(context, SK_TIMEOUT, "cache_timeout", "Valkey did not answer in time");
-	return sk_fail(context, SK_UNAVAILABLE, "cache_unavailable", "the connection to Valkey was lost");
+		return sk_fail(context, SK_TIMEOUT, "cache_timeout",
+			       "Valkey did not answer in time");
+	return sk_fail(context, SK_UNAVAILABLE, "cache_unavailable",
+		       "the connection to Valkey was lost");
 }
 
 /* Reads count answers. An error answer does not end it: the rest must be read, too. */
-static enum sk_status read_replies(redisContext *connection, struct sk_context *context, size_t count,
-				   struct sk_kv_reply *replies)
+static enum sk_status read_replies(redisContext *connection, struct sk_context *context,
+				   size_t count, struct sk_kv_reply *replies)
 {
 	enum sk_status first = SK_OK;
 

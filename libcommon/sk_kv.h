@@ -28,7 +28,7 @@ struct sk_kv_reply {
 	enum sk_kv_kind kind;
 	const char *text; /* TEXT; ends in NUL */
 	size_t len;
-	int64_t number; /* INT */
+	int64_t number;		   /* INT */
 	struct sk_kv_reply *items; /* LIST */
 	size_t count;
 };
@@ -51,21 +51,21 @@ struct sk_kv_command {
 };
 
 /* SK_KV("GET", key) expands to a command of strings. */
-#define SK_KV(...)                                                       \
-	((struct sk_kv_command){ (const char *const[]){ __VA_ARGS__ },   \
-				 NULL,                                   \
-				 sizeof((const char *const[]){ __VA_ARGS__ }) / sizeof(char *) })
+#define SK_KV(...)                                                                                 \
+	((struct sk_kv_command) { (const char *const[]) { __VA_ARGS__ }, NULL,                     \
+				  sizeof((const char *const[]) { __VA_ARGS__ }) /                  \
+					  sizeof(char *) })
 
 /* One command. An error answer of the server is SK_INTERNAL, except: NOSCRIPT and
  * "Function not found" and LOADING are SK_UNAVAILABLE, NOPERM is SK_FORBIDDEN. reply may be NULL. */
-SK_MUST_CHECK enum sk_status sk_kv_run(struct sk_kv *kv, struct sk_context *context, struct sk_kv_command command,
-			 struct sk_kv_reply *reply);
+SK_MUST_CHECK enum sk_status sk_kv_run(struct sk_kv *kv, struct sk_context *context,
+				       struct sk_kv_command command, struct sk_kv_reply *reply);
 
 /* Several commands in one round trip. Fails as a whole; a command's own error
  * answer fails it as in sk_kv_run. replies has count elements or is NULL. */
 SK_MUST_CHECK enum sk_status sk_kv_pipeline(struct sk_kv *kv, struct sk_context *context,
-			      const struct sk_kv_command *commands, size_t count,
-			      struct sk_kv_reply *replies);
+					    const struct sk_kv_command *commands, size_t count,
+					    struct sk_kv_reply *replies);
 
 /* "3600": numbers as arguments. */
 const char *sk_kv_number(struct sk_arena *arena, int64_t value);

@@ -47,7 +47,8 @@ static bool parse_credentials(const char *text, size_t len, struct sk__kv_url *u
 
 	if (!decode(text, user_len, url->user, sizeof(url->user)))
 		return false;
-	return colon == NULL || decode(colon + 1, len - user_len - 1, url->password, sizeof(url->password));
+	return colon == NULL ||
+	       decode(colon + 1, len - user_len - 1, url->password, sizeof(url->password));
 }
 
 static bool parse_tcp(const char *text, struct sk__kv_url *url)

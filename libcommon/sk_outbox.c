@@ -22,16 +22,16 @@
 #include "sk_pg_internal.h"
 #include "sk_time.h"
 
-#define OUTBOX_MAGIC 0x6f757462u
-#define POLL_MS 100           /* for rows that another replica committed */
-#define STANDBY_MS 1000       /* between attempts to become the leader */
-#define FAILURE_BASE_MS 50
-#define FAILURE_MAX_MS 2000
-#define CALL_TIMEOUT_MS 5000
-#define LAST_RELAY_US (2 * SK_SECOND_US)
+#define OUTBOX_MAGIC	 0x6f757462u
+#define POLL_MS		 100  /* for rows that another replica committed */
+#define STANDBY_MS	 1000 /* between attempts to become the leader */
+#define FAILURE_BASE_MS	 50
+#define FAILURE_MAX_MS	 2000
+#define CALL_TIMEOUT_MS	 5000
+#define LAST_RELAY_US	 (2 * SK_SECOND_US)
 #define TRIM_INTERVAL_US (10 * SK_MINUTE_US)
-#define TRIM_ROWS "5000"      /* in one statement: short locks, small transactions */
-#define INBOX_KEEP_DAYS "8"   /* a day more than the streams keep their messages */
+#define TRIM_ROWS	 "5000" /* in one statement: short locks, small transactions */
+#define INBOX_KEEP_DAYS	 "8"	/* a day more than the streams keep their messages */
 
 static const struct sk_sql SQL_ADD = {
 	"outbox_add",
@@ -39,19 +39,16 @@ static const struct sk_sql SQL_ADD = {
 };
 
 static const struct sk_sql SQL_LEAD = {
-	"outbox_lead",
-	"SELECT pg_try_advisory_lock(hashtext('souk outbox'), hashtext($1))"
+	"outbox_lead", "SELECT pg_try_advisory_lock(hashtext('souk outbox'), hashtext($1))"
 };
 
 static const struct sk_sql SQL_UNSENT = {
-	"outbox_unsent",
-	"SELECT seq, id, subject, type, traceparent, payload, created_at"
-	" FROM outbox WHERE sent_at IS NULL ORDER BY seq LIMIT $1"
+	"outbox_unsent", "SELECT seq, id, subject, type, traceparent, payload, created_at"
+			 " FROM outbox WHERE sent_at IS NULL ORDER BY seq LIMIT $1"
 };
 
 static const struct sk_sql SQL_SENT = {
-	"outbox_sent",
-	"UPDATE outbox SET sent_at = now() WHERE seq = ANY($1::bigint[])"
+	"outbox_sent", "UPDATE outbox SET sent_at = now() WHERE seq = ANY($1::bigint[])"
 };
 
 static const struct sk_sql SQL_BACKLOG = {
@@ -107,11 +104,12 @@ enum sk_status sk_outbox_add(struct sk_tx *tx, const struct sk_event *event)
 	}
 	sk_trace_format(&context->trace, traceparent);
 	sk_tx_outbox_used(tx);
-	return sk_tx_run(tx, &SQL_ADD,
-			 SK_PARAMS(sk_text(event->id != NULL ? event->id : sk_id_make(context->arena)),
-				   sk_text(event->subject), sk_text(event->body->descriptor->name),
-				   sk_text(traceparent), sk_bytes(data, len)),
-			 NULL);
+	return sk_tx_run(
+		tx, &SQL_ADD,
+		SK_PARAMS(sk_text(event->id != NULL ? event->id : sk_id_make(context->arena)),
+			  sk_text(event->subject), sk_text(event->body->descriptor->name),
+			  sk_text(traceparent), sk_bytes(data, len)),
+		NULL);
 }
 
 /* ---- the relay ---- */
@@ -122,11 +120,13 @@ static enum sk_status become_leader(struct sk_outbox *outbox, bool *leader)
 	struct sk_rows rows;
 	enum sk_status st;
 
-	*leader = outbox->leading_on != NULL && outbox->leading_on == outbox->lead->slots[0].connection;
+	*leader = outbox->leading_on != NULL &&
+		  outbox->leading_on == outbox->lead->slots[0].connection;
 	if (*leader)
 		return SK_OK;
 	outbox->leading_on = NULL;
-	st = sk_pg_run(outbox->lead, &outbox->context, &SQL_LEAD, SK_PARAMS(sk_text(outbox->service)), &rows);
+	st = sk_pg_run(outbox->lead, &outbox->context, &SQL_LEAD,
+		       SK_PARAMS(sk_text(outbox->service)), &rows);
 	if (st != SK_OK)
 		return st;
 	*leader = sk_row_bool(&rows, 0, 0);
@@ -140,7 +140,7 @@ static enum sk_status become_leader(struct sk_outbox *outbox, bool *leader)
 static void read_event(const struct sk_rows *rows, int row, struct sk_arena *arena,
 		       struct sk_packed_event *event)
 {
-	*event = (struct sk_packed_event){
+	*event = (struct sk_packed_event) {
 		.id = sk_row_text(rows, row, 1),
 		.subject = sk_row_text(rows, row, 2),
 		.type = sk_row_text(rows, row, 3),
@@ -150,7 +150,8 @@ static void read_event(const struct sk_rows *rows, int row, struct sk_arena *are
 	event->data = sk_row_bytes(rows, row, 5, arena, &event->len);
 }
 
-static enum sk_status mark_sent(struct sk_outbox *outbox, const struct sk_rows *rows, const bool *acked)
+static enum sk_status mark_sent(struct sk_outbox *outbox, const struct sk_rows *rows,
+				const bool *acked)
 {
 	int64_t seqs[SK_OUTBOX_BATCH_MAX];
 	size_t count = 0;
@@ -229,10 +230,12 @@ static int64_t relay_once(struct sk_outbox *outbox, int *failures)
 	if (st != SK_OK) {
 		/* At start the stores are still being made; a lasting failure is worth a line. */
 		if (*failures == 5)
-			sk_log_failure(SK_LOG_WARN, &outbox->context, "the outbox cannot be relayed");
+			sk_log_failure(SK_LOG_WARN, &outbox->context,
+				       "the outbox cannot be relayed");
 		sk_context_reset(&outbox->context, CALL_TIMEOUT_MS);
 		measure_backlog(outbox);
-		return FAILURE_BASE_MS + sk_time_backoff_ms((*failures)++, FAILURE_BASE_MS, FAILURE_MAX_MS);
+		return FAILURE_BASE_MS +
+		       sk_time_backoff_ms((*failures)++, FAILURE_BASE_MS, FAILURE_MAX_MS);
 	}
 	*failures = 0;
 	if (!leader)
@@ -307,9 +310,10 @@ struct sk_outbox *sk_outbox_open(struct sk_pg *pg, struct sk_bus *bus, const cha
 	outbox->service = strdup(service);
 	if (outbox->service == NULL)
 		abort();
-	outbox->lead = sk_pg_open(&(struct sk_pg_options){ .url = pg_url, .application_name = service,
-							   .connections = 1,
-							   .timeout_ms = CALL_TIMEOUT_MS },
+	outbox->lead = sk_pg_open(&(struct sk_pg_options) { .url = pg_url,
+							    .application_name = service,
+							    .connections = 1,
+							    .timeout_ms = CALL_TIMEOUT_MS },
 				  NULL);
 	pthread_mutex_init(&outbox->mutex, NULL);
 	pthread_condattr_init(&monotonic);
@@ -321,7 +325,8 @@ struct sk_outbox *sk_outbox_open(struct sk_pg *pg, struct sk_bus *bus, const cha
 					  "committed events that have not left", "");
 	outbox->oldest = sk_metrics_gauge(metrics, "souk_outbox_oldest_unsent_seconds",
 					  "age of the oldest of them", "");
-	outbox->sent = sk_metrics_counter(metrics, "souk_outbox_sent_total", "events that left", "");
+	outbox->sent = sk_metrics_counter(metrics, "souk_outbox_sent_total", "events that left",
+					  "");
 	outbox->is_leader = sk_metrics_gauge(metrics, "souk_outbox_leader",
 					     "1 where this replica relays", "");
 	sk_pg_on_outbox_commit(pg, wake, outbox);

@@ -12,10 +12,10 @@
 #include "sk_log.h"
 #include "sk_time.h"
 
-#define PG_MAGIC 0x70677071u
+#define PG_MAGIC	   0x70677071u
 #define CONNECT_TIMEOUT_MS 2000
-#define RETRY_BASE_MS 50
-#define RETRY_MAX_MS 2000
+#define RETRY_BASE_MS	   50
+#define RETRY_MAX_MS	   2000
 
 static char *copy(const char *text)
 {
@@ -117,14 +117,19 @@ static void drop_notice(void *arg, const PGresult *notice)
 static PGconn *connect_now(const struct sk_pg *pg, int64_t timeout_ms)
 {
 	char settings[256];
-	const char *const names[] = { "dbname", "application_name", "options", "tcp_user_timeout",
-				      "keepalives_idle", "keepalives_interval", "keepalives_count", NULL };
-	const char *const values[] = { pg->url, pg->application_name, settings, "5000", "10", "5", "3", NULL };
+	const char *const names[] = { "dbname",		  "application_name",
+				      "options",	  "tcp_user_timeout",
+				      "keepalives_idle",  "keepalives_interval",
+				      "keepalives_count", NULL };
+	const char *const values[] = {
+		pg->url, pg->application_name, settings, "5000", "10", "5", "3", NULL
+	};
 	PGconn *connection;
 
 	/* The server's own limits are a second belt, a little wider than ours. */
 	snprintf(settings, sizeof(settings),
-		 "-c statement_timeout=%d -c lock_timeout=4000 -c idle_in_transaction_session_timeout=30000 "
+		 "-c statement_timeout=%d -c lock_timeout=4000 -c "
+		 "idle_in_transaction_session_timeout=30000 "
 		 "-c TimeZone=UTC -c DateStyle=ISO",
 		 pg->timeout_ms + 500);
 	connection = PQconnectStartParams(names, values, 1);
@@ -164,11 +169,13 @@ static struct sk__pg_slot *find_idle(struct sk_pg *pg)
 
 static enum sk_status unavailable(struct sk_context *context)
 {
-	return sk_fail(context, SK_UNAVAILABLE, "database_unavailable", "the database cannot be reached");
+	return sk_fail(context, SK_UNAVAILABLE, "database_unavailable",
+		       "the database cannot be reached");
 }
 
 /* Opens the connection of a slot that the caller has taken. */
-static enum sk_status open_slot(struct sk_pg *pg, struct sk__pg_slot *slot, struct sk_context *context)
+static enum sk_status open_slot(struct sk_pg *pg, struct sk__pg_slot *slot,
+				struct sk_context *context)
 {
 	int64_t timeout_ms = sk_context_remaining_ms(context, CONNECT_TIMEOUT_MS);
 	PGconn *connection = connect_now(pg, timeout_ms);
@@ -179,7 +186,8 @@ static enum sk_status open_slot(struct sk_pg *pg, struct sk__pg_slot *slot, stru
 		pg->retry_after_us = 0;
 	} else {
 		pg->retry_after_us = sk_time_monotonic_us() +
-				     1000 * (RETRY_BASE_MS + sk_time_backoff_ms(pg->failures++, RETRY_BASE_MS,
+				     1000 * (RETRY_BASE_MS + sk_time_backoff_ms(pg->failures++,
+										RETRY_BASE_MS,
 										RETRY_MAX_MS));
 	}
 	pthread_mutex_unlock(&pg->mutex);
@@ -212,14 +220,16 @@ static void close_if_dead(struct sk_pg *pg, struct sk__pg_slot *slot)
 enum sk_status sk__pg_take(struct sk_pg *pg, struct sk_context *context, struct sk__pg_slot **out)
 {
 	int64_t end_us = sk_time_monotonic_us() + sk__pg_call_ms(pg, context) * 1000;
-	struct timespec until = { .tv_sec = end_us / SK_SECOND_US, .tv_nsec = end_us % SK_SECOND_US * 1000 };
+	struct timespec until = { .tv_sec = end_us / SK_SECOND_US,
+				  .tv_nsec = end_us % SK_SECOND_US * 1000 };
 	struct sk__pg_slot *slot;
 	bool closed, too_early;
 
 	assert(pg->magic == PG_MAGIC);
 	pthread_mutex_lock(&pg->mutex);
 	while ((slot = find_idle(pg)) == NULL) {
-		if (pthread_cond_timedwait(&pg->returned, &pg->mutex, &until) != 0 && find_idle(pg) == NULL) {
+		if (pthread_cond_timedwait(&pg->returned, &pg->mutex, &until) != 0 &&
+		    find_idle(pg) == NULL) {
 			pthread_mutex_unlock(&pg->mutex);
 			return sk_fail(context, SK_UNAVAILABLE, "database_busy",
 				       "no connection to the database became free in time");

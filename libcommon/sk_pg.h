@@ -31,30 +31,36 @@ struct sk_sql {
 	const char *text; /* with $1, $2 … */
 };
 
-enum sk_param_kind { SK_PARAM_NULL, SK_PARAM_TEXT, SK_PARAM_INT, SK_PARAM_BOOL, SK_PARAM_TIME,
-		     SK_PARAM_BYTES };
+enum sk_param_kind {
+	SK_PARAM_NULL,
+	SK_PARAM_TEXT,
+	SK_PARAM_INT,
+	SK_PARAM_BOOL,
+	SK_PARAM_TIME,
+	SK_PARAM_BYTES
+};
 
 struct sk_param {
 	enum sk_param_kind kind;
 	const char *text; /* TEXT, BYTES: borrowed for the call */
-	size_t len;       /* BYTES */
-	int64_t number;   /* INT, BOOL, TIME */
+	size_t len;	  /* BYTES */
+	int64_t number;	  /* INT, BOOL, TIME */
 };
 
 struct sk_param sk_null(void);
-struct sk_param sk_text(const char *text);                  /* NULL gives SQL NULL */
+struct sk_param sk_text(const char *text); /* NULL gives SQL NULL */
 struct sk_param sk_int(int64_t value);
 struct sk_param sk_bool(bool value);
-struct sk_param sk_timestamp(int64_t time_us);              /* timestamptz; 0 gives NULL */
-struct sk_param sk_bytes(const void *data, size_t len);     /* bytea */
+struct sk_param sk_timestamp(int64_t time_us);		/* timestamptz; 0 gives NULL */
+struct sk_param sk_bytes(const void *data, size_t len); /* bytea */
 /* text[] and bigint[] literals, for unnest($1::text[], $2::bigint[]). NULL elements give NULL. */
 struct sk_param sk_text_array(struct sk_arena *arena, const char *const *texts, size_t count);
 struct sk_param sk_int_array(struct sk_arena *arena, const int64_t *values, size_t count);
 
 /* SK_PARAMS(sk_text(id), sk_int(3)) expands to the two arguments (params, count). */
-#define SK_PARAMS(...)                              \
-	((const struct sk_param[]){ __VA_ARGS__ }), \
-		(sizeof((const struct sk_param[]){ __VA_ARGS__ }) / sizeof(struct sk_param))
+#define SK_PARAMS(...)                                                                             \
+	((const struct sk_param[]) { __VA_ARGS__ }),                                               \
+		(sizeof((const struct sk_param[]) { __VA_ARGS__ }) / sizeof(struct sk_param))
 #define SK_NO_PARAMS NULL, 0
 
 /* The rows of an answer; they live as long as the arena of the call's context. */
@@ -79,7 +85,7 @@ struct sk_pg_options {
 	const char *url;
 	const char *application_name;
 	int connections; /* at most; opened as needed */
-	int timeout_ms;  /* of one call */
+	int timeout_ms;	 /* of one call */
 };
 
 /* A pool; it connects at first use. Never fails for a server that is down. */
@@ -92,19 +98,22 @@ SK_MUST_CHECK enum sk_status sk_pg_ping(struct sk_pg *pg, struct sk_context *con
 /* One statement in a transaction of its own. rows may be NULL. Unique violations
  * are SK_CONFLICT, foreign key and check violations SK_INVALID, lost connections
  * SK_UNAVAILABLE, deadlines SK_TIMEOUT. */
-SK_MUST_CHECK enum sk_status sk_pg_run(struct sk_pg *pg, struct sk_context *context, const struct sk_sql *sql,
-			 const struct sk_param *params, size_t count, struct sk_rows *rows);
+SK_MUST_CHECK enum sk_status sk_pg_run(struct sk_pg *pg, struct sk_context *context,
+				       const struct sk_sql *sql, const struct sk_param *params,
+				       size_t count, struct sk_rows *rows);
 
 /* Runs fn(tx, arg) in a READ COMMITTED transaction and commits when it returns
  * SK_OK; any other status rolls back and is returned. fn may run up to 5 times and
  * must set all it gives back in arg anew each time. */
 typedef enum sk_status sk_tx_fn(struct sk_tx *tx, void *arg);
-SK_MUST_CHECK enum sk_status sk_pg_transact(struct sk_pg *pg, struct sk_context *context, sk_tx_fn *fn, void *arg);
+SK_MUST_CHECK enum sk_status sk_pg_transact(struct sk_pg *pg, struct sk_context *context,
+					    sk_tx_fn *fn, void *arg);
 
 /* One statement inside the transaction. After a failure the transaction can only
  * be given up: return the status. */
-SK_MUST_CHECK enum sk_status sk_tx_run(struct sk_tx *tx, const struct sk_sql *sql, const struct sk_param *params,
-			 size_t count, struct sk_rows *rows);
+SK_MUST_CHECK enum sk_status sk_tx_run(struct sk_tx *tx, const struct sk_sql *sql,
+				       const struct sk_param *params, size_t count,
+				       struct sk_rows *rows);
 
 struct sk_context *sk_tx_context(struct sk_tx *tx);
 struct sk_arena *sk_tx_arena(struct sk_tx *tx);

@@ -9,7 +9,7 @@
 #include "sk_pg.h"
 
 #define SK__PG_STATEMENTS_MAX 160 /* of one service; each is a constant in its store.c */
-#define SK__PG_HOOKS_MAX (SK_BATCH_MAX + 8) /* one for each message of a batch, and some */
+#define SK__PG_HOOKS_MAX      (SK_BATCH_MAX + 8) /* one for each message of a batch, and some */
 
 /* One connection of the pool; used by one thread at a time. */
 struct sk__pg_slot {
@@ -27,7 +27,7 @@ struct sk_pg {
 	pthread_cond_t returned;
 	struct sk__pg_slot *slots;
 	int slots_count;
-	int failures;           /* connection attempts that failed in a row */
+	int failures;		/* connection attempts that failed in a row */
 	int64_t retry_after_us; /* no attempt before it: callers fail at once instead */
 	void (*outbox_wake)(void *arg);
 	void *outbox_arg;
@@ -66,8 +66,8 @@ struct sk__pg_call {
 	struct sk__pg_slot *slot;
 	struct sk_context *context;
 	struct sk_tx *tx; /* NULL, or where SQLSTATE and constraint of a failure are noted */
-	int64_t end_us;   /* the call's own deadline; set by the functions below */
-	bool broken;      /* set where the connection cannot be used again */
+	int64_t end_us;	  /* the call's own deadline; set by the functions below */
+	bool broken;	  /* set where the connection cannot be used again */
 };
 
 /* Runs one prepared statement. rows may be NULL. */

@@ -17,38 +17,42 @@
 #include "sk_time.h"
 
 #define ARRAY_MAX_BYTES (4 * 1024 * 1024)
-#define PARAMETERS_MAX 40
+#define PARAMETERS_MAX	40
 
 /* ---- parameters ---- */
 
 struct sk_param sk_null(void)
 {
-	return (struct sk_param){ .kind = SK_PARAM_NULL };
+	return (struct sk_param) { .kind = SK_PARAM_NULL };
 }
 
 struct sk_param sk_text(const char *text)
 {
-	return (struct sk_param){ .kind = text != NULL ? SK_PARAM_TEXT : SK_PARAM_NULL, .text = text };
+	return (struct sk_param) { .kind = text != NULL ? SK_PARAM_TEXT : SK_PARAM_NULL,
+				   .text = text };
 }
 
 struct sk_param sk_int(int64_t value)
 {
-	return (struct sk_param){ .kind = SK_PARAM_INT, .number = value };
+	return (struct sk_param) { .kind = SK_PARAM_INT, .number = value };
 }
 
 struct sk_param sk_bool(bool value)
 {
-	return (struct sk_param){ .kind = SK_PARAM_BOOL, .number = value };
+	return (struct sk_param) { .kind = SK_PARAM_BOOL, .number = value };
 }
 
 struct sk_param sk_timestamp(int64_t time_us)
 {
-	return (struct sk_param){ .kind = time_us != 0 ? SK_PARAM_TIME : SK_PARAM_NULL, .number = time_us };
+	return (struct sk_param) { .kind = time_us != 0 ? SK_PARAM_TIME : SK_PARAM_NULL,
+				   .number = time_us };
 }
 
 struct sk_param sk_bytes(const void *data, size_t len)
 {
-	return (struct sk_param){ .kind = SK_PARAM_BYTES, .text = data != NULL ? data : "", .len = len };
+	return (struct sk_param) { .kind = SK_PARAM_BYTES,
+				   .text = data != NULL ? data : "",
+				   .len = len };
 }
 
 const char *sk__pg_text_array(struct sk_arena *arena, const char *const *texts, size_t count)
@@ -131,7 +135,8 @@ static void encode(struct sk_arena *arena, const struct sk_param *params, size_t
 			encoded->values[i] = param->number != 0 ? "t" : "f";
 			break;
 		case SK_PARAM_TIME:
-			encoded->values[i] = sk_arena_strdup(arena, sk_time_format(param->number, time));
+			encoded->values[i] = sk_arena_strdup(arena,
+							     sk_time_format(param->number, time));
 			break;
 		}
 	}
@@ -186,7 +191,8 @@ int64_t sk_row_time_us(const struct sk_rows *rows, int row, int column)
 const void *sk_row_bytes(const struct sk_rows *rows, int row, int column, struct sk_arena *arena,
 			 size_t *len)
 {
-	unsigned char *decoded = PQunescapeBytea((const unsigned char *)sk_row_text(rows, row, column), len);
+	unsigned char *decoded = PQunescapeBytea(
+		(const unsigned char *)sk_row_text(rows, row, column), len);
 	void *copy;
 
 	if (decoded == NULL)
@@ -246,7 +252,8 @@ static PGresult *await_result(PGconn *connection, int64_t end_us)
 		PGresult *next;
 
 		while (PQisBusy(connection) != 0) {
-			if (!sk__pg_wait(connection, false, end_us) || PQconsumeInput(connection) == 0) {
+			if (!sk__pg_wait(connection, false, end_us) ||
+			    PQconsumeInput(connection) == 0) {
 				PQclear(last);
 				return NULL;
 			}
@@ -278,11 +285,13 @@ static void note_in_tx(struct sk_tx *tx, const PGresult *result)
 
 	tx->failed = true;
 	snprintf(tx->sqlstate, sizeof(tx->sqlstate), "%s", state != NULL ? state : "");
-	snprintf(tx->constraint, sizeof(tx->constraint), "%s", constraint != NULL ? constraint : "");
+	snprintf(tx->constraint, sizeof(tx->constraint), "%s",
+		 constraint != NULL ? constraint : "");
 }
 
 /* The status of a failed result. The server's words are for the log, not for clients. */
-static enum sk_status failed(const PGresult *result, const char *statement, struct sk_context *context)
+static enum sk_status failed(const PGresult *result, const char *statement,
+			     struct sk_context *context)
 {
 	const char *state = PQresultErrorField(result, PG_DIAG_SQLSTATE);
 	const char *words = PQresultErrorField(result, PG_DIAG_MESSAGE_PRIMARY);
@@ -295,11 +304,13 @@ static enum sk_status failed(const PGresult *result, const char *statement, stru
 	case SK_CONFLICT:
 		return sk_fail(context, st, "conflict", "it is there already");
 	case SK_INVALID:
-		return sk_fail(context, st, "constraint", "a constraint of the database forbids it");
+		return sk_fail(context, st, "constraint",
+			       "a constraint of the database forbids it");
 	case SK_TIMEOUT:
 		return sk_fail(context, st, "database_timeout", "the database took too long");
 	case SK_UNAVAILABLE:
-		return sk_fail(context, st, "database_unavailable", "the database cannot do it now");
+		return sk_fail(context, st, "database_unavailable",
+			       "the database cannot do it now");
 	case SK_OK:
 	case SK_DUPLICATE:
 	case SK_MALFORMED:
@@ -375,8 +386,8 @@ static enum sk_status execute(struct sk__pg_call *call, const struct sk_sql *sql
 
 	if (st != SK_OK)
 		return st;
-	if (PQsendQueryPrepared(connection, sql->name, (int)count, encoded->values, encoded->lengths,
-				encoded->formats, 0) == 1)
+	if (PQsendQueryPrepared(connection, sql->name, (int)count, encoded->values,
+				encoded->lengths, encoded->formats, 0) == 1)
 		result = await_result(connection, call->end_us);
 	return result != NULL ? finish(call, result, sql->name, rows) : lost(call);
 }

@@ -6,10 +6,10 @@
 
 #include "sk_time.h"
 
-#define TX_MAGIC 0x74786e21u
-#define ATTEMPTS_MAX 5
+#define TX_MAGIC      0x74786e21u
+#define ATTEMPTS_MAX  5
 #define RETRY_BASE_MS 5
-#define RETRY_MAX_MS 100
+#define RETRY_MAX_MS  100
 
 enum sk_status sk_pg_run(struct sk_pg *pg, struct sk_context *context, const struct sk_sql *sql,
 			 const struct sk_param *params, size_t count, struct sk_rows *rows)
@@ -101,9 +101,9 @@ void sk_tx_rollback(struct sk_tx **tx_in)
 	tx->magic = 0;
 	error = tx->context->error;
 	st = PQstatus(tx->slot->connection) == CONNECTION_OK &&
-			     PQtransactionStatus(tx->slot->connection) != PQTRANS_ACTIVE ?
-		     sk__pg_simple(&call, "ROLLBACK") :
-		     SK_UNAVAILABLE;
+			     PQtransactionStatus(tx->slot->connection) != PQTRANS_ACTIVE
+		     ? sk__pg_simple(&call, "ROLLBACK")
+		     : SK_UNAVAILABLE;
 	sk__pg_give(tx->pg, tx->slot, call.broken || st != SK_OK);
 	tx->context->error = error; /* why we roll back, not how that went */
 }
@@ -111,7 +111,9 @@ void sk_tx_rollback(struct sk_tx **tx_in)
 enum sk_status sk_tx_run(struct sk_tx *tx, const struct sk_sql *sql, const struct sk_param *params,
 			 size_t count, struct sk_rows *rows)
 {
-	struct sk__pg_call call = { .pg = tx->pg, .slot = tx->slot, .context = tx->context, .tx = tx };
+	struct sk__pg_call call = {
+		.pg = tx->pg, .slot = tx->slot, .context = tx->context, .tx = tx
+	};
 	enum sk_status st;
 
 	assert(tx->magic == TX_MAGIC);

@@ -9,16 +9,16 @@
 #include "sk_kv.h"
 
 struct sk_ratelimit_class {
-	const char *name;   /* "login" */
-	int per_minute;     /* sustained */
-	int burst;          /* at once */
+	const char *name; /* "login" */
+	int per_minute;	  /* sustained */
+	int burst;	  /* at once */
 };
 
 struct sk_ratelimit_verdict {
 	bool allowed;
-	int remaining;      /* further requests that would be allowed now */
-	int reset_s;        /* until the full burst is back */
-	int retry_after_s;  /* 0 where allowed */
+	int remaining;	   /* further requests that would be allowed now */
+	int reset_s;	   /* until the full burst is back */
+	int retry_after_s; /* 0 where allowed */
 };
 
 struct sk_ratelimiter;
@@ -35,8 +35,8 @@ struct sk_ratelimit_verdict sk_ratelimit_take(struct sk_ratelimiter *limiter,
 
 /* One step of GCRA on a count, at a time of any clock; the same as functions/ratelimit.lua.
  * *arrival_us is the theoretical arrival time, 0 at first. */
-struct sk_ratelimit_verdict sk__ratelimit_step(const struct sk_ratelimit_class *limit, int64_t now_us,
-					       int64_t *arrival_us);
+struct sk_ratelimit_verdict sk__ratelimit_step(const struct sk_ratelimit_class *limit,
+					       int64_t now_us, int64_t *arrival_us);
 
 /* What counts while Valkey does not answer. */
 struct sk_ratelimit_verdict sk__ratelimit_take_locally(struct sk_ratelimiter *limiter,

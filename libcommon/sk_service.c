@@ -22,13 +22,12 @@
 
 #include "sk_describe.h"
 
-#define START_TIMEOUT_MS 5000
+#define START_TIMEOUT_MS      5000
 #define DESCRIPTION_MAX_BYTES (1024 * 1024)
-#define RUN_MAGIC 0x73657276u
+#define RUN_MAGIC	      0x73657276u
 
 static const struct sk_sql SQL_SCHEMA_COUNT = {
-	"schema_count",
-	"SELECT count(*) FROM schema_migration WHERE name = ANY($1::text[])"
+	"schema_count", "SELECT count(*) FROM schema_migration WHERE name = ANY($1::text[])"
 };
 
 /* Everything of one run, in the order in which it is opened. */
@@ -111,12 +110,13 @@ static enum sk_status open_config(struct run *run)
 
 static struct sk_kv *open_kv(struct run *run, const char *variable, const char *pool)
 {
-	return sk_kv_open(&(struct sk_kv_options){
-				  .url = sk_config_text(run->config, variable),
-				  .connections = (int)sk_config_int(run->config, "VALKEY_CONNECTIONS"),
-				  .timeout_ms = (int)sk_config_int(run->config, "VALKEY_TIMEOUT_MS"),
-			  },
-			  pool, run->parts.metrics);
+	return sk_kv_open(
+		&(struct sk_kv_options) {
+			.url = sk_config_text(run->config, variable),
+			.connections = (int)sk_config_int(run->config, "VALKEY_CONNECTIONS"),
+			.timeout_ms = (int)sk_config_int(run->config, "VALKEY_TIMEOUT_MS"),
+		},
+		pool, run->parts.metrics);
 }
 
 static void open_stores(struct run *run)
@@ -125,13 +125,16 @@ static void open_stores(struct run *run)
 
 	parts->metrics = sk_metrics_open();
 	if (run->service->uses_pg)
-		parts->pg = sk_pg_open(&(struct sk_pg_options){
-					       .url = sk_config_text(run->config, "POSTGRES_URL"),
-					       .application_name = run->service->name,
-					       .connections = (int)sk_config_int(run->config, "POSTGRES_CONNECTIONS"),
-					       .timeout_ms = (int)sk_config_int(run->config, "POSTGRES_TIMEOUT_MS"),
-				       },
-				       parts->metrics);
+		parts->pg = sk_pg_open(
+			&(struct sk_pg_options) {
+				.url = sk_config_text(run->config, "POSTGRES_URL"),
+				.application_name = run->service->name,
+				.connections = (int)sk_config_int(run->config,
+								  "POSTGRES_CONNECTIONS"),
+				.timeout_ms = (int)sk_config_int(run->config,
+								 "POSTGRES_TIMEOUT_MS"),
+			},
+			parts->metrics);
 	if (run->service->uses_kv) {
 		bool apart = sk_config_text(run->config, "VALKEY_CACHE_URL")[0] != '\0';
 
@@ -139,22 +142,24 @@ static void open_stores(struct run *run)
 		parts->cache = apart ? open_kv(run, "VALKEY_CACHE_URL", "cache") : parts->kv;
 		parts->ratelimiter = sk_ratelimiter_open(parts->kv);
 	}
-	parts->bus = sk_bus_open(&(struct sk_bus_options){
-					 .url = sk_config_text(run->config, "NATS_URL"),
-					 .service = run->service->name,
-					 .publish_timeout_ms = (int)sk_config_int(run->config, "NATS_PUBLISH_TIMEOUT_MS"),
-				 },
-				 parts->metrics);
+	parts->bus = sk_bus_open(
+		&(struct sk_bus_options) {
+			.url = sk_config_text(run->config, "NATS_URL"),
+			.service = run->service->name,
+			.publish_timeout_ms = (int)sk_config_int(run->config,
+								 "NATS_PUBLISH_TIMEOUT_MS"),
+		},
+		parts->metrics);
 }
 
 static void set_self_url(struct run *run)
 {
 	const char *listen = sk_config_text(run->config, "HTTP_LISTEN");
 
-	run->parts.self_url =
-		listen[0] != '\0' ?
-			sk_arena_printf(run->context.arena, "http://%s", listen) :
-			sk_arena_printf(run->context.arena, "http://127.0.0.1:%d", run->service->port);
+	run->parts.self_url = listen[0] != '\0'
+				      ? sk_arena_printf(run->context.arena, "http://%s", listen)
+				      : sk_arena_printf(run->context.arena, "http://127.0.0.1:%d",
+							run->service->port);
 	run->parts.ready = ready;
 	run->parts.ready_state = run;
 }
@@ -174,13 +179,13 @@ static enum sk_status start(struct run *run)
 	run->app_open = true;
 	parts->sweeps = sk_sweeps_open(service->sweeps, run->app, parts->metrics);
 	if (parts->pg != NULL)
-		run->outbox = sk_outbox_open(parts->pg, parts->bus,
-					     sk_config_text(run->config, "POSTGRES_URL"), service->name,
-					     (int)sk_config_int(run->config, "OUTBOX_KEEP_HOURS"),
-					     parts->metrics);
-	run->consumers = sk_consumers_open(service->consumers, parts->bus, parts->pg, run->app,
-					   (int)sk_config_int(run->config, "CONSUMER_MAX_DELIVERIES"),
-					   parts->metrics);
+		run->outbox = sk_outbox_open(
+			parts->pg, parts->bus, sk_config_text(run->config, "POSTGRES_URL"),
+			service->name, (int)sk_config_int(run->config, "OUTBOX_KEEP_HOURS"),
+			parts->metrics);
+	run->consumers = sk_consumers_open(
+		service->consumers, parts->bus, parts->pg, run->app,
+		(int)sk_config_int(run->config, "CONSUMER_MAX_DELIVERIES"), parts->metrics);
 	return sk_http_open(service, parts, run->app, &run->http, &run->context);
 }
 
@@ -236,7 +241,8 @@ static void *watch_drain(void *closure)
 	struct timespec limit = { .tv_sec = seconds };
 
 	nanosleep(&limit, NULL);
-	sk_log(SK_LOG_ERROR, NULL, "the drain took more than %ld s (DRAIN_TIMEOUT_S); exiting", (long)seconds);
+	sk_log(SK_LOG_ERROR, NULL, "the drain took more than %ld s (DRAIN_TIMEOUT_S); exiting",
+	       (long)seconds);
 	_Exit(1);
 }
 

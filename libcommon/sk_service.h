@@ -41,8 +41,8 @@ struct sk_parts {
 	const struct sk_config *config;
 	struct sk_metrics *metrics;
 	struct sk_pg *pg;
-	struct sk_kv *kv;        /* VALKEY_URL: sessions, carts, limits, locks */
-	struct sk_kv *cache;     /* VALKEY_CACHE_URL: caches; the same server by default */
+	struct sk_kv *kv;    /* VALKEY_URL: sessions, carts, limits, locks */
+	struct sk_kv *cache; /* VALKEY_CACHE_URL: caches; the same server by default */
 	struct sk_bus *bus;
 	struct sk_ratelimiter *ratelimiter;
 	struct sk_sweeps *sweeps; /* set after open(): for sk_sweep_wake in handlers */
@@ -50,14 +50,15 @@ struct sk_parts {
 	 * draining. May be NULL (tests). */
 	enum sk_status (*ready)(struct sk_parts *parts, struct sk_context *context);
 	void *ready_state;
-	const char *self_url;     /* http://<HTTP_LISTEN> of this process, for the built-in test provider and carrier */
+	const char *
+		self_url; /* http://<HTTP_LISTEN> of this process, for the built-in test provider and carrier */
 };
 
 /* A stream that the service owns. */
 struct sk_stream {
-	const char *name;     /* "orders": takes orders.> */
-	bool compacted;       /* keeps the last message per subject for ever, and may be read directly */
-	int max_age_hours;    /* 0: for ever (compacted) or 7 days */
+	const char *name; /* "orders": takes orders.> */
+	bool compacted; /* keeps the last message per subject for ever, and may be read directly */
+	int max_age_hours; /* 0: for ever (compacted) or 7 days */
 };
 
 /* A migration or a Valkey function library, embedded at build. */
@@ -67,28 +68,30 @@ struct sk_file {
 };
 
 struct sk_service {
-	const char *name;     /* "order": role and schema souk_order, broker and Valkey user "order" */
-	const char *summary;  /* one sentence */
-	int port;             /* default of HTTP_LISTEN: 127.0.0.1:<port> */
+	const char *name; /* "order": role and schema souk_order, broker and Valkey user "order" */
+	const char *summary; /* one sentence */
+	int port;	     /* default of HTTP_LISTEN: 127.0.0.1:<port> */
 	bool uses_pg, uses_kv;
 
-	const struct sk_config_field *config;   /* NULL: none of its own */
+	const struct sk_config_field *config; /* NULL: none of its own */
 	const struct sk_route *routes;
 	const struct sk_consumer *consumers;
 	const struct sk_sweep *sweeps;
-	const struct sk_stream *streams;        /* ends with a NULL name */
-	const char *const *publishes;           /* subjects beyond its own streams, NULL-ended: "audit.user_actions.>" */
-	const char *const *watches;             /* subjects for sk_bus_watch, NULL-ended */
-	const char *const *replays;             /* streams for sk_bus_replay, NULL-ended */
-	const char *const *keys;                /* Valkey key patterns it owns, NULL-ended: "cart:*" */
-	const struct sk_file *migrations;       /* generated: <NAME>_MIGRATIONS; ends with a NULL name; NULL: none */
-	const struct sk_file *functions;        /* generated: <NAME>_FUNCTIONS; likewise */
-	const char *grants;                     /* table rights: NULL is SELECT, INSERT, UPDATE, DELETE on
+	const struct sk_stream *streams; /* ends with a NULL name */
+	const char *const *
+		publishes; /* subjects beyond its own streams, NULL-ended: "audit.user_actions.>" */
+	const char *const *watches; /* subjects for sk_bus_watch, NULL-ended */
+	const char *const *replays; /* streams for sk_bus_replay, NULL-ended */
+	const char *const *keys;    /* Valkey key patterns it owns, NULL-ended: "cart:*" */
+	const struct sk_file
+		*migrations; /* generated: <NAME>_MIGRATIONS; ends with a NULL name; NULL: none */
+	const struct sk_file *functions; /* generated: <NAME>_FUNCTIONS; likewise */
+	const char *grants;		 /* table rights: NULL is SELECT, INSERT, UPDATE, DELETE on
 						 * all; audit says "SELECT, INSERT" for its own tables */
 
 	/* Keeps the pointer to parts, which lives until after close(). A failure ends the start. */
 	enum sk_status (*open)(struct sk_parts *parts, void *app, struct sk_context *context);
-	void (*close)(void *app);               /* NULL: nothing to do */
+	void (*close)(void *app); /* NULL: nothing to do */
 };
 
 /* Returns the exit status: 0 after a clean stop, 1 after a failure, 2 for a wrong

@@ -12,8 +12,8 @@
 #include "sk_time.h"
 
 #define FAILURE_BASE_MS 100
-#define FAILURE_MAX_MS 10000
-#define SWEEP_MAGIC 0x73776570u
+#define FAILURE_MAX_MS	10000
+#define SWEEP_MAGIC	0x73776570u
 
 struct sweep {
 	unsigned magic;
@@ -95,7 +95,8 @@ static void start(struct sk_sweeps *all, int index, const struct sk_sweep *row,
 	sweep->all = all;
 	sk_context_init(&sweep->context, row->timeout_ms);
 	labels = sk_arena_printf(sweep->context.arena, "sweep=\"%s\"", row->name);
-	sweep->runs = sk_metrics_counter(metrics, "souk_sweep_runs_total", "runs of a sweep", labels);
+	sweep->runs = sk_metrics_counter(metrics, "souk_sweep_runs_total", "runs of a sweep",
+					 labels);
 	sweep->failures = sk_metrics_counter(metrics, "souk_sweep_failures_total",
 					     "runs of a sweep that failed", labels);
 	if (pthread_create(&sweep->thread, NULL, sweep_until_stopped, sweep) != 0)

@@ -21,7 +21,8 @@ struct sk_sweep {
 struct sk_sweeps;
 struct sk_metrics;
 
-struct sk_sweeps *sk_sweeps_open(const struct sk_sweep *rows, void *app, struct sk_metrics *metrics);
+struct sk_sweeps *sk_sweeps_open(const struct sk_sweep *rows, void *app,
+				 struct sk_metrics *metrics);
 void sk_sweeps_close(struct sk_sweeps **sweeps);
 
 /* Runs the named sweep soon. Thread-safe. An unknown name is a bug and aborts. */

@@ -21,11 +21,11 @@ struct sk_webhook {
 /* Fills timestamp and signature for webhook->id and body at the context's time.
  * secret is "whsec_<base64>" or plain bytes. */
 SK_MUST_CHECK enum sk_status sk_webhook_sign(struct sk_context *context, const char *secret,
-			       struct sk_webhook *webhook);
+					     struct sk_webhook *webhook);
 
 /* SK_UNAUTHENTICATED ("invalid_signature") where a header is missing, the time is
  * over SK_WEBHOOK_TOLERANCE_S off, or no signature fits. Constant-time. */
 SK_MUST_CHECK enum sk_status sk_webhook_verify(struct sk_context *context, const char *secret,
-				 const struct sk_webhook *webhook);
+					       const struct sk_webhook *webhook);
 
 #endif

@@ -9,14 +9,14 @@
 #include "sk_log.h"
 #include "soukctl.h"
 
-#define CALL_TIMEOUT_MS 3000
-#define NANOSECONDS 1000000000LL
-#define MAX_AGE_HOURS (7 * 24)
+#define CALL_TIMEOUT_MS	   3000
+#define NANOSECONDS	   1000000000LL
+#define MAX_AGE_HOURS	   (7 * 24)
 #define DUPLICATE_WINDOW_S 120
-#define MESSAGE_MAX_BYTES (256 * 1024)
-#define ACK_WAIT_S 30
-#define MAX_ACK_PENDING 1024
-#define MAX_WAITING 512 /* requests under way: two for each of many replicas */
+#define MESSAGE_MAX_BYTES  (256 * 1024)
+#define ACK_WAIT_S	   30
+#define MAX_ACK_PENDING	   1024
+#define MAX_WAITING	   512 /* requests under way: two for each of many replicas */
 
 static void free_tree(void *tree)
 {
@@ -34,16 +34,19 @@ static enum sk_status call(struct sk_context *context, natsConnection *nats, con
 
 	if (text == NULL)
 		abort();
-	status = natsConnection_RequestString(&message, nats, sk_arena_printf(context->arena, "$JS.API.%s", subject),
-					      text, CALL_TIMEOUT_MS);
+	status = natsConnection_RequestString(
+		&message, nats, sk_arena_printf(context->arena, "$JS.API.%s", subject), text,
+		CALL_TIMEOUT_MS);
 	free(text);
 	if (status != NATS_OK)
-		return sk_fail(context, SK_UNAVAILABLE, "broker_unavailable", "JetStream, %s: %s", subject,
-			       natsStatus_GetText(status));
-	tree = cJSON_ParseWithLength(natsMsg_GetData(message), (size_t)natsMsg_GetDataLength(message));
+		return sk_fail(context, SK_UNAVAILABLE, "broker_unavailable", "JetStream, %s: %s",
+			       subject, natsStatus_GetText(status));
+	tree = cJSON_ParseWithLength(natsMsg_GetData(message),
+				     (size_t)natsMsg_GetDataLength(message));
 	natsMsg_Destroy(message);
 	if (tree == NULL)
-		return sk_fail(context, SK_INTERNAL, "broker_answer", "JetStream, %s: no JSON", subject);
+		return sk_fail(context, SK_INTERNAL, "broker_answer", "JetStream, %s: no JSON",
+			       subject);
 	sk_arena_defer(context->arena, free_tree, tree);
 	*answer = tree;
 	return SK_OK;
@@ -55,8 +58,8 @@ static const char *error_of(const cJSON *answer)
 		cJSON_GetObjectItemCaseSensitive(answer, "error"), "description"));
 }
 
-static enum sk_status call_well(struct sk_context *context, natsConnection *nats, const char *subject,
-				const cJSON *body)
+static enum sk_status call_well(struct sk_context *context, natsConnection *nats,
+				const char *subject, const cJSON *body)
 {
 	const cJSON *answer = NULL;
 	enum sk_status st = call(context, nats, subject, body, &answer);
@@ -80,8 +83,8 @@ static void add_integer(cJSON *object, const char *name, long long value)
 
 struct stream {
 	const char *name;
-	bool compacted;   /* the last message per subject, for ever */
-	bool direct;      /* somebody replays it */
+	bool compacted; /* the last message per subject, for ever */
+	bool direct;	/* somebody replays it */
 	int max_age_hours;
 };
 
@@ -95,7 +98,8 @@ static int replicas(void)
 
 static cJSON *stream_config(const struct stream *stream)
 {
-	cJSON *config = cJSON_CreateObject(), *subjects = cJSON_AddArrayToObject(config, "subjects");
+	cJSON *config = cJSON_CreateObject(),
+	      *subjects = cJSON_AddArrayToObject(config, "subjects");
 	char subject[128];
 	int hours = stream->max_age_hours > 0 ? stream->max_age_hours : MAX_AGE_HOURS;
 
@@ -124,13 +128,15 @@ static enum sk_status ensure_stream(struct sk_context *context, natsConnection *
 {
 	const cJSON *answer = NULL;
 	cJSON *config;
-	enum sk_status st = call(context, nats, sk_arena_printf(context->arena, "STREAM.INFO.%s", stream->name),
+	enum sk_status st = call(context, nats,
+				 sk_arena_printf(context->arena, "STREAM.INFO.%s", stream->name),
 				 NULL, &answer);
 
 	if (st != SK_OK || error_of(answer) == NULL)
 		return st;
 	config = stream_config(stream);
-	st = call_well(context, nats, sk_arena_printf(context->arena, "STREAM.CREATE.%s", stream->name), config);
+	st = call_well(context, nats,
+		       sk_arena_printf(context->arena, "STREAM.CREATE.%s", stream->name), config);
 	cJSON_Delete(config);
 	if (st == SK_OK) {
 		(*changes)++;
@@ -166,10 +172,12 @@ static enum sk_status ensure_streams(struct sk_context *context, natsConnection 
 	{
 		cJSON_ArrayForEach(row, topology_list(service, "streams"))
 		{
-			struct stream stream = { .name = topology_text(row, "name"),
-						 .compacted = topology_flag(row, "compacted"),
-						 .direct = is_replayed(topology, topology_text(row, "name")),
-						 .max_age_hours = topology_int(row, "max_age_hours") };
+			struct stream stream = {
+				.name = topology_text(row, "name"),
+				.compacted = topology_flag(row, "compacted"),
+				.direct = is_replayed(topology, topology_text(row, "name")),
+				.max_age_hours = topology_int(row, "max_age_hours")
+			};
 
 			if (st == SK_OK)
 				st = ensure_stream(context, nats, &stream, changes);
@@ -216,8 +224,9 @@ static enum sk_status ensure_consumer(struct sk_context *context, natsConnection
 	const char *place = sk_arena_printf(context->arena, "%s.%s", stream, name);
 	const cJSON *info = NULL;
 	cJSON *request;
-	enum sk_status st = call(context, nats, sk_arena_printf(context->arena, "CONSUMER.INFO.%s", place),
-				 NULL, &info);
+	enum sk_status st = call(context, nats,
+				 sk_arena_printf(context->arena, "CONSUMER.INFO.%s", place), NULL,
+				 &info);
 
 	if (st != SK_OK || (error_of(info) == NULL && strcmp(filter_of(info), filter) == 0))
 		return st;
@@ -226,12 +235,14 @@ static enum sk_status ensure_consumer(struct sk_context *context, natsConnection
 		 * inbox knows what was answered already. */
 		sk_log(SK_LOG_WARN, NULL, "consumer %s had the filter %s; making it anew", place,
 		       filter_of(info));
-		st = call_well(context, nats, sk_arena_printf(context->arena, "CONSUMER.DELETE.%s", place), NULL);
+		st = call_well(context, nats,
+			       sk_arena_printf(context->arena, "CONSUMER.DELETE.%s", place), NULL);
 		if (st != SK_OK)
 			return st;
 	}
 	request = consumer_request(stream, name, filter);
-	st = call_well(context, nats, sk_arena_printf(context->arena, "CONSUMER.DURABLE.CREATE.%s", place),
+	st = call_well(context, nats,
+		       sk_arena_printf(context->arena, "CONSUMER.DURABLE.CREATE.%s", place),
 		       request);
 	cJSON_Delete(request);
 	if (st == SK_OK) {

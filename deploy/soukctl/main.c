@@ -14,14 +14,16 @@ static const struct {
 	int (*run)(const struct soukctl_options *options);
 	const char *usage, *help;
 } COMMANDS[] = {
-	{ "secrets", soukctl_secrets, "--dir DIR [--topology F] [--postgres-host H] [--postgres-port P] "
-				      "[--valkey-address A] [--nats-address A]",
+	{ "secrets", soukctl_secrets,
+	  "--dir DIR [--topology F] [--postgres-host H] [--postgres-port P] "
+	  "[--valkey-address A] [--nats-address A]",
 	  "make the passwords and URLs that are missing; never changes a password" },
 	{ "render", soukctl_render, "--topology F --secrets DIR --out DIR [--addresses F]",
 	  "write the servers' files: broker users, Valkey users, the gateway's routes" },
 	{ "provision", soukctl_provision, "--topology F --secrets DIR [--watch]",
 	  "make streams, consumers, functions, roles, schemas; --watch makes again what vanishes" },
-	{ "replay", soukctl_replay, "--file CSV [--shop URL] [--email E] [--password P] [--run NAME]",
+	{ "replay", soukctl_replay,
+	  "--file CSV [--shop URL] [--email E] [--password P] [--run NAME]",
 	  "place a real wholesaler's day of invoices in the shop, and compare the sums" },
 };
 
@@ -31,12 +33,14 @@ static const struct {
 static int find_option(const struct soukctl_options *options, const char *name)
 {
 	for (int i = 0; i < options->argc; i++)
-		if (strncmp(options->argv[i], "--", 2) == 0 && strcmp(options->argv[i] + 2, name) == 0)
+		if (strncmp(options->argv[i], "--", 2) == 0 &&
+		    strcmp(options->argv[i] + 2, name) == 0)
 			return i;
 	return -1;
 }
 
-const char *soukctl_option(const struct soukctl_options *options, const char *name, const char *fallback)
+const char *soukctl_option(const struct soukctl_options *options, const char *name,
+			   const char *fallback)
 {
 	int at = find_option(options, name);
 
@@ -66,6 +70,6 @@ int main(int argc, char **argv)
 		return print_usage(stdout, 0);
 	for (int i = 0; argc > 1 && i < COMMANDS_COUNT; i++)
 		if (strcmp(argv[1], COMMANDS[i].name) == 0)
-			return COMMANDS[i].run(&(struct soukctl_options){ argc - 2, argv + 2 });
+			return COMMANDS[i].run(&(struct soukctl_options) { argc - 2, argv + 2 });
 	return print_usage(stderr, 2);
 }

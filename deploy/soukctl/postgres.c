@@ -24,8 +24,8 @@ static enum sk_status failed(const struct admin *admin, const char *what)
 {
 	const char *words = PQerrorMessage(admin->connection);
 
-	return sk_fail(admin->context, SK_INTERNAL, "database_refused", "PostgreSQL, %s: %.*s", what,
-		       (int)strcspn(words, "\n"), words);
+	return sk_fail(admin->context, SK_INTERNAL, "database_refused", "PostgreSQL, %s: %.*s",
+		       what, (int)strcspn(words, "\n"), words);
 }
 
 /* Runs statements of our own making. */
@@ -70,8 +70,8 @@ static enum sk_status connect_to(struct sk_context *context, const char *url, co
 	if (PQstatus(*out) != CONNECTION_OK) {
 		const char *words = PQerrorMessage(*out);
 
-		return sk_fail(context, SK_UNAVAILABLE, "database_unavailable", "cannot reach PostgreSQL: %.*s",
-			       (int)strcspn(words, "\n"), words);
+		return sk_fail(context, SK_UNAVAILABLE, "database_unavailable",
+			       "cannot reach PostgreSQL: %.*s", (int)strcspn(words, "\n"), words);
 	}
 	return SK_OK;
 }
@@ -79,12 +79,14 @@ static enum sk_status connect_to(struct sk_context *context, const char *url, co
 static enum sk_status ensure_database(struct admin *admin)
 {
 	const char *there;
-	enum sk_status st = query(admin, "SELECT 1 FROM pg_database WHERE datname = $1", "souk", &there);
+	enum sk_status st = query(admin, "SELECT 1 FROM pg_database WHERE datname = $1", "souk",
+				  &there);
 
 	if (st != SK_OK || there != NULL)
 		return st;
 	(*admin->changes)++;
-	return run(admin, "database souk", "CREATE DATABASE souk TEMPLATE template0 ENCODING 'UTF8'");
+	return run(admin, "database souk",
+		   "CREATE DATABASE souk TEMPLATE template0 ENCODING 'UTF8'");
 }
 
 /* ---- roles and schemas ---- */
@@ -115,7 +117,8 @@ static enum sk_status ensure_role(struct admin *admin, const char *role, const c
 		return failed(admin, "a password");
 	st = run(admin, role,
 		 sk_arena_printf(arena,
-				 "CREATE ROLE %s LOGIN PASSWORD '%s' NOSUPERUSER NOCREATEDB NOCREATEROLE NOINHERIT;"
+				 "CREATE ROLE %s LOGIN PASSWORD '%s' NOSUPERUSER NOCREATEDB "
+				 "NOCREATEROLE NOINHERIT;"
 				 "GRANT CONNECT ON DATABASE souk TO %s;"
 				 "CREATE SCHEMA %s AUTHORIZATION souk_owner;"
 				 "ALTER ROLE %s SET search_path = %s",
@@ -132,12 +135,13 @@ static enum sk_status grant_rights(struct admin *admin, const char *role, const 
 				   "GRANT USAGE ON SCHEMA %s TO %s;"
 				   "REVOKE ALL ON ALL TABLES IN SCHEMA %s FROM %s;"
 				   "GRANT %s ON ALL TABLES IN SCHEMA %s TO %s;"
-				   "GRANT SELECT, INSERT, UPDATE, DELETE ON %s.outbox, %s.inbox, %s.idempotency_key TO %s;"
+				   "GRANT SELECT, INSERT, UPDATE, DELETE ON %s.outbox, %s.inbox, "
+				   "%s.idempotency_key TO %s;"
 				   "REVOKE ALL ON %s.schema_migration FROM %s;"
 				   "GRANT SELECT ON %s.schema_migration TO %s;"
 				   "GRANT USAGE ON ALL SEQUENCES IN SCHEMA %s TO %s",
-				   role, role, role, role, tables, role, role, role, role, role, role, role,
-				   role, role, role, role, role));
+				   role, role, role, role, tables, role, role, role, role, role,
+				   role, role, role, role, role, role, role));
 }
 
 /* ---- migrations ---- */
@@ -145,9 +149,9 @@ static enum sk_status grant_rights(struct admin *admin, const char *role, const 
 static enum sk_status record(struct admin *admin, const char *name, const char *checksum)
 {
 	const char *const values[] = { name, checksum };
-	PGresult *result = PQexecParams(admin->connection,
-					"INSERT INTO schema_migration (name, checksum) VALUES ($1, $2)", 2, NULL,
-					values, NULL, NULL, 0);
+	PGresult *result = PQexecParams(
+		admin->connection, "INSERT INTO schema_migration (name, checksum) VALUES ($1, $2)",
+		2, NULL, values, NULL, NULL, 0);
 	bool ok = PQresultStatus(result) == PGRES_COMMAND_OK;
 
 	PQclear(result);
@@ -158,14 +162,15 @@ static enum sk_status apply(struct admin *admin, const char *role, const struct 
 {
 	const char *name = topology_text(migration, "name"), *sql = topology_text(migration, "sql");
 	const char *checksum = sk_token_hash(admin->context->arena, sql), *applied;
-	enum sk_status st = query(admin, "SELECT checksum FROM schema_migration WHERE name = $1", name,
-				  &applied);
+	enum sk_status st = query(admin, "SELECT checksum FROM schema_migration WHERE name = $1",
+				  name, &applied);
 
 	if (st != SK_OK)
 		return st;
 	if (applied != NULL && strcmp(applied, checksum) != 0)
 		return sk_fail(admin->context, SK_CONFLICT, "migration_changed",
-			       "%s: migration %s was applied and has changed since; add a new one", role, name);
+			       "%s: migration %s was applied and has changed since; add a new one",
+			       role, name);
 	if (applied != NULL)
 		return SK_OK;
 	st = run(admin, name, "BEGIN");
@@ -204,10 +209,12 @@ static enum sk_status migrate(struct admin *admin, const char *role, const struc
 static enum sk_status provision_service(struct admin *admin, const struct cJSON *service,
 					const char *secrets)
 {
-	const char *name = topology_text(service, "name"), *password, *grants = topology_text(service, "grants");
+	const char *name = topology_text(service, "name"), *password,
+		   *grants = topology_text(service, "grants");
 	const char *role = sk_arena_printf(admin->context->arena, "souk_%s", name);
 	int before = *admin->changes;
-	enum sk_status st = secret_read(admin->context, secrets, name, "postgres.password", &password);
+	enum sk_status st = secret_read(admin->context, secrets, name, "postgres.password",
+					&password);
 
 	if (st == SK_OK)
 		st = ensure_role(admin, role, password);

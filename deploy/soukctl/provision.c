@@ -15,8 +15,8 @@
 
 struct step {
 	const char *name;
-	enum sk_status (*run)(struct sk_context *context, const struct cJSON *topology, const char *secrets,
-			      int *changes);
+	enum sk_status (*run)(struct sk_context *context, const struct cJSON *topology,
+			      const char *secrets, int *changes);
 	bool watched; /* schemas do not vanish by themselves */
 };
 
@@ -29,8 +29,8 @@ static const struct step STEPS[] = {
 #define STEPS_COUNT ((int)(sizeof(STEPS) / sizeof(STEPS[0])))
 
 /* Runs the steps; a server that is down does not keep the others from being looked at. */
-static enum sk_status run_steps(const struct cJSON *topology, const char *secrets, bool only_watched,
-				int *changes)
+static enum sk_status run_steps(const struct cJSON *topology, const char *secrets,
+				bool only_watched, int *changes)
 {
 	enum sk_status first = SK_OK;
 
@@ -77,7 +77,8 @@ int soukctl_provision(const struct soukctl_options *options)
 	enum sk_status st;
 
 	sk_context_init(&context, 0);
-	st = topology_load(&context, soukctl_option(options, "topology", "build/topology.json"), &topology);
+	st = topology_load(&context, soukctl_option(options, "topology", "build/topology.json"),
+			   &topology);
 	if (st != SK_OK) {
 		fprintf(stderr, "soukctl provision: %s\n", context.error.detail);
 	} else if (run_steps(topology, secrets, false, &changes) == SK_OK) {

@@ -16,17 +16,19 @@
 #include "soukctl.h"
 
 #define OUTPUT_MAX_BYTES (1024 * 1024)
-#define BCRYPT_COST 4 /* the passwords are 256 random bits: nothing to stretch */
+#define BCRYPT_COST	 4 /* the passwords are 256 random bits: nothing to stretch */
 
 /* ---- the broker's users ---- */
 
-static enum sk_status hash_password(struct sk_context *context, const char *password, const char **hash)
+static enum sk_status hash_password(struct sk_context *context, const char *password,
+				    const char **hash)
 {
 	char salt[CRYPT_GENSALT_OUTPUT_SIZE];
 	struct crypt_data *data = sk_arena_alloc(context->arena, sizeof(*data));
 
 	if (crypt_gensalt_rn("$2b$", BCRYPT_COST, NULL, 0, salt, sizeof(salt)) == NULL)
-		return sk_fail(context, SK_INTERNAL, "no_bcrypt", "this machine's crypt(3) has no bcrypt");
+		return sk_fail(context, SK_INTERNAL, "no_bcrypt",
+			       "this machine's crypt(3) has no bcrypt");
 	*hash = crypt_r(password, salt, data);
 	return SK_OK;
 }
@@ -37,7 +39,8 @@ static void put_subject(struct sk_buf *out, const char *subject)
 	sk_buf_printf(out, "        \"%s\"\n", subject);
 }
 
-static void put_publish_rights(struct sk_buf *out, const struct cJSON *service, struct sk_arena *arena)
+static void put_publish_rights(struct sk_buf *out, const struct cJSON *service,
+			       struct sk_arena *arena)
 {
 	const struct cJSON *row;
 
@@ -48,15 +51,18 @@ static void put_publish_rights(struct sk_buf *out, const struct cJSON *service, 
 	put_subject(out, "sessions.seen.*"); /* any service may tell that a session is used */
 	cJSON_ArrayForEach(row, topology_list(service, "consumers"))
 	{
-		const char *stream = topology_text(row, "stream"), *name = topology_text(row, "name");
+		const char *stream = topology_text(row, "stream"),
+			   *name = topology_text(row, "name");
 
 		put_subject(out, sk_arena_printf(arena, "dead.%s.%s", stream, name));
-		put_subject(out, sk_arena_printf(arena, "$JS.API.CONSUMER.MSG.NEXT.%s.%s", stream, name));
-		put_subject(out, sk_arena_printf(arena, "$JS.API.CONSUMER.INFO.%s.%s", stream, name));
+		put_subject(out, sk_arena_printf(arena, "$JS.API.CONSUMER.MSG.NEXT.%s.%s", stream,
+						 name));
+		put_subject(out,
+			    sk_arena_printf(arena, "$JS.API.CONSUMER.INFO.%s.%s", stream, name));
 		put_subject(out, sk_arena_printf(arena, "$JS.ACK.%s.%s.>", stream, name));
 	}
-	cJSON_ArrayForEach(row, topology_list(service, "replays"))
-		put_subject(out, sk_arena_printf(arena, "$JS.API.DIRECT.GET.%s", topology_text(row, "")));
+	cJSON_ArrayForEach(row, topology_list(service, "replays")) put_subject(
+		out, sk_arena_printf(arena, "$JS.API.DIRECT.GET.%s", topology_text(row, "")));
 }
 
 static enum sk_status put_broker_user(struct sk_context *context, struct sk_buf *out,
@@ -70,8 +76,10 @@ static enum sk_status put_broker_user(struct sk_context *context, struct sk_buf 
 		st = hash_password(context, password, &hash);
 	if (st != SK_OK)
 		return st;
-	sk_buf_printf(out, "    { user: \"%s\", password: \"%s\", permissions: {\n      publish: { allow: [\n",
-		      name, hash);
+	sk_buf_printf(
+		out,
+		"    { user: \"%s\", password: \"%s\", permissions: {\n      publish: { allow: [\n",
+		name, hash);
 	put_publish_rights(out, service, context->arena);
 	sk_buf_puts(out, "      ] }\n      subscribe: { allow: [\n");
 	put_subject(out, sk_arena_printf(context->arena, "_INBOX_%s.>", name));
@@ -97,7 +105,8 @@ static enum sk_status render_broker(struct sk_context *context, const struct cJS
 	sk_buf_printf(&out,
 		      "# Made by soukctl render from what the services declare. Do not edit.\n"
 		      "accounts {\n  SHOP: { jetstream: enabled, users: [\n"
-		      "    { user: \"admin\", password: \"%s\" }\n", hash);
+		      "    { user: \"admin\", password: \"%s\" }\n",
+		      hash);
 	cJSON_ArrayForEach(service, topology_list(topology, "services"))
 	{
 		st = put_broker_user(context, &out, service, secrets);
@@ -127,8 +136,8 @@ static enum sk_status render_valkey(struct sk_context *context, const struct cJS
 	{
 		if (!topology_flag(service, "uses_kv"))
 			continue;
-		st = secret_read(context, secrets, topology_text(service, "name"), "valkey.password",
-				 &password);
+		st = secret_read(context, secrets, topology_text(service, "name"),
+				 "valkey.password", &password);
 		if (st != SK_OK)
 			return st;
 		sk_buf_printf(&out, "user %s %s\n", topology_text(service, "name"),
@@ -149,8 +158,8 @@ static const char *prefix_of(struct sk_arena *arena, const char *path)
 	return sk_arena_printf(arena, "%.*s", (int)second, path);
 }
 
-static bool seen_before(const struct cJSON *routes, const struct cJSON *until, struct sk_arena *arena,
-			const char *prefix)
+static bool seen_before(const struct cJSON *routes, const struct cJSON *until,
+			struct sk_arena *arena, const char *prefix)
 {
 	const struct cJSON *route;
 
@@ -164,7 +173,8 @@ static bool seen_before(const struct cJSON *routes, const struct cJSON *until, s
 	return false;
 }
 
-static void put_locations(struct sk_context *context, struct sk_buf *out, const struct cJSON *service)
+static void put_locations(struct sk_context *context, struct sk_buf *out,
+			  const struct cJSON *service)
 {
 	const struct cJSON *routes = topology_list(service, "routes"), *route;
 
@@ -178,7 +188,8 @@ static void put_locations(struct sk_context *context, struct sk_buf *out, const 
 		sk_buf_printf(out,
 			      "location = %s { proxy_pass http://souk_%s; }\n"
 			      "location %s/ { proxy_pass http://souk_%s; }\n",
-			      prefix, topology_text(service, "name"), prefix, topology_text(service, "name"));
+			      prefix, topology_text(service, "name"), prefix,
+			      topology_text(service, "name"));
 	}
 }
 
@@ -191,7 +202,8 @@ static const char *address_of(struct sk_context *context, const struct cJSON *se
 	const char *at = strstr(sk_arena_printf(context->arena, "\n%s", addresses), wanted);
 
 	if (at == NULL)
-		return sk_arena_printf(context->arena, "127.0.0.1:%d", topology_int(service, "port"));
+		return sk_arena_printf(context->arena, "127.0.0.1:%d",
+				       topology_int(service, "port"));
 	at += strlen(wanted);
 	return sk_arena_printf(context->arena, "%.*s", (int)strcspn(at, "\n"), at);
 }
@@ -205,20 +217,25 @@ static enum sk_status render_gateway(struct sk_context *context, const struct cJ
 
 	sk_buf_init(&upstreams, context->arena, OUTPUT_MAX_BYTES);
 	sk_buf_init(&locations, context->arena, OUTPUT_MAX_BYTES);
-	sk_buf_puts(&upstreams, "# Made by soukctl render from the services' routes. Do not edit.\n");
-	sk_buf_puts(&locations, "# Made by soukctl render from the services' routes. Do not edit.\n");
+	sk_buf_puts(&upstreams,
+		    "# Made by soukctl render from the services' routes. Do not edit.\n");
+	sk_buf_puts(&locations,
+		    "# Made by soukctl render from the services' routes. Do not edit.\n");
 	cJSON_ArrayForEach(service, topology_list(topology, "services"))
 	{
-		sk_buf_printf(&upstreams, "upstream souk_%s { server %s max_fails=0; keepalive 16; }\n",
-			      topology_text(service, "name"), address_of(context, service, addresses));
+		sk_buf_printf(
+			&upstreams, "upstream souk_%s { server %s max_fails=0; keepalive 16; }\n",
+			topology_text(service, "name"), address_of(context, service, addresses));
 		put_locations(context, &locations, service);
 	}
-	st = file_write(context, sk_arena_printf(context->arena, "%s/gateway-upstreams.conf", out_dir),
+	st = file_write(context,
+			sk_arena_printf(context->arena, "%s/gateway-upstreams.conf", out_dir),
 			sk_buf_text(&upstreams), 0644);
 	return st == SK_OK ? file_write(context,
-					sk_arena_printf(context->arena, "%s/gateway-routes.conf", out_dir),
-					sk_buf_text(&locations), 0644) :
-			     st;
+					sk_arena_printf(context->arena, "%s/gateway-routes.conf",
+							out_dir),
+					sk_buf_text(&locations), 0644)
+			   : st;
 }
 
 int soukctl_render(const struct soukctl_options *options)
@@ -233,7 +250,8 @@ int soukctl_render(const struct soukctl_options *options)
 	enum sk_status st;
 
 	sk_context_init(&context, 0);
-	st = topology_load(&context, soukctl_option(options, "topology", "build/topology.json"), &topology);
+	st = topology_load(&context, soukctl_option(options, "topology", "build/topology.json"),
+			   &topology);
 	if (st == SK_OK && addresses_path[0] != '\0')
 		st = file_read(&context, addresses_path, &addresses, &len);
 	if (st == SK_OK)

@@ -19,11 +19,11 @@
 #include "sk_time.h"
 #include "soukctl.h"
 
-#define CURRENCY "GBP"
-#define PASSWORD "online-retail-2010"
+#define CURRENCY	"GBP"
+#define PASSWORD	"online-retail-2010"
 #define ORDER_MAX_BYTES (256 * 1024)
-#define SETTLE_US (120 * SK_SECOND_US)
-#define POLL_MS 50
+#define SETTLE_US	(120 * SK_SECOND_US)
+#define POLL_MS		50
 
 /* One run. */
 struct replay {
@@ -31,7 +31,7 @@ struct replay {
 	struct sk_context *context;
 	struct replay_data data;
 	const char *staff_token;
-	const char *run; /* distinguishes the keys of this run from another's */
+	const char *run;		    /* distinguishes the keys of this run from another's */
 	int64_t sold_before, orders_before; /* what analytics said before we began */
 };
 
@@ -61,14 +61,17 @@ static const char *money_text(const struct replay *replay, int64_t minor)
 static enum sk_status import_catalogue(struct replay *replay)
 {
 	const struct cJSON *report = NULL;
-	struct shop_call call = { .method = "POST", .path = "/v1/products/import",
-				  .token = replay->staff_token, .content_type = "text/csv" };
+	struct shop_call call = { .method = "POST",
+				  .path = "/v1/products/import",
+				  .token = replay->staff_token,
+				  .content_type = "text/csv" };
 	enum sk_status st;
 
 	call.body = replay_catalogue(replay->context, &replay->data, &call.len);
 	st = shop_expect(&replay->shop, replay->context, &call, &report);
 	if (st == SK_OK)
-		fprintf(stderr, "%-34s %5d variants\n", "catalogue imported", replay->data.variants_count);
+		fprintf(stderr, "%-34s %5d variants\n", "catalogue imported",
+			replay->data.variants_count);
 	return st;
 }
 
@@ -76,16 +79,19 @@ static enum sk_status import_catalogue(struct replay *replay)
 static enum sk_status top_up(struct replay *replay, const struct replay_variant *variant,
 			     int64_t available)
 {
-	const char *path = sk_arena_printf(replay->context->arena, "/v1/stock/%s/adjustments", variant->sku);
+	const char *path = sk_arena_printf(replay->context->arena, "/v1/stock/%s/adjustments",
+					   variant->sku);
 	const char *body = sk_arena_printf(replay->context->arena,
 					   "{\"delta\":%" PRId64 ",\"reason\":\"replay\"}",
 					   variant->sold - available);
 	const struct cJSON *answer = NULL;
 
 	return shop_expect(&replay->shop, replay->context,
-			   &(struct shop_call){ .method = "POST", .path = path,
-						.token = replay->staff_token, .body = body,
-						.len = strlen(body) },
+			   &(struct shop_call) { .method = "POST",
+						 .path = path,
+						 .token = replay->staff_token,
+						 .body = body,
+						 .len = strlen(body) },
 			   &answer);
 }
 
@@ -99,16 +105,16 @@ static enum sk_status ensure_stock(struct replay *replay, const struct replay_va
 		const struct cJSON *answer = NULL, *available;
 		int status = 0;
 		enum sk_status st = shop_send(&replay->shop, replay->context,
-					      &(struct shop_call){ .method = "GET", .path = path },
+					      &(struct shop_call) { .method = "GET", .path = path },
 					      &status, &answer);
 
 		if (st != SK_OK)
 			return st;
 		available = cJSON_GetObjectItemCaseSensitive(answer, "available");
 		if (status == 200 && cJSON_IsNumber(available))
-			return available->valuedouble >= (double)variant->sold ?
-				       SK_OK :
-				       top_up(replay, variant, (int64_t)available->valuedouble);
+			return available->valuedouble >= (double)variant->sold
+				       ? SK_OK
+				       : top_up(replay, variant, (int64_t)available->valuedouble);
 		if (sk_time_monotonic_us() > end_us)
 			return sk_fail(replay->context, SK_TIMEOUT, "no_stock",
 				       "inventory never heard of %s", variant->sku);
@@ -143,25 +149,29 @@ static const char *known_token(const struct replay *replay, const char *customer
 }
 
 /* Registers the customer, or finds it registered by an earlier run, and logs in. */
-static enum sk_status log_in_customer(struct replay *replay, const char *customer, const char **token)
+static enum sk_status log_in_customer(struct replay *replay, const char *customer,
+				      const char **token)
 {
 	struct sk_arena *arena = replay->context->arena;
 	const char *email = sk_arena_printf(arena, "customer-%s@online-retail.example", customer);
-	const char *body = sk_arena_printf(arena,
-					   "{\"email\":\"%s\",\"password\":\"%s\",\"name\":\"Customer %s\"}",
-					   email, PASSWORD, customer);
+	const char *body = sk_arena_printf(
+		arena, "{\"email\":\"%s\",\"password\":\"%s\",\"name\":\"Customer %s\"}", email,
+		PASSWORD, customer);
 	const struct cJSON *answer = NULL;
 	int status = 0;
 	enum sk_status st = shop_send(&replay->shop, replay->context,
-				      &(struct shop_call){ .method = "POST", .path = "/v1/accounts",
-							   .body = body, .len = strlen(body) },
+				      &(struct shop_call) { .method = "POST",
+							    .path = "/v1/accounts",
+							    .body = body,
+							    .len = strlen(body) },
 				      &status, &answer);
 
 	if (st == SK_OK && status != 201 && status != 409)
-		return sk_fail(replay->context, SK_INVALID, "no_account", "cannot register %s: %d", email,
-			       status);
+		return sk_fail(replay->context, SK_INVALID, "no_account", "cannot register %s: %d",
+			       email, status);
 	sk_context_clear_error(replay->context);
-	return st == SK_OK ? shop_log_in(&replay->shop, replay->context, email, PASSWORD, token) : st;
+	return st == SK_OK ? shop_log_in(&replay->shop, replay->context, email, PASSWORD, token)
+			   : st;
 }
 
 static void write_address(struct sk_json *json, const struct replay_invoice *invoice)
@@ -190,8 +200,8 @@ static void write_order(const struct replay *replay, const struct replay_invoice
 	write_address(json, invoice);
 	if (invoice->customer[0] == '\0')
 		sk_json_text(json, "email",
-			     sk_arena_printf(replay->context->arena, "guest-%s@online-retail.example",
-					     invoice->number));
+			     sk_arena_printf(replay->context->arena,
+					     "guest-%s@online-retail.example", invoice->number));
 	sk_json_begin_object(json, "payment");
 	sk_json_text(json, "provider", "test");
 	sk_json_text(json, "token", "tok_ok");
@@ -219,16 +229,19 @@ static enum sk_status place_order(struct replay *replay, struct replay_invoice *
 			break;
 		sk_context_clear_error(replay->context);
 		st = shop_send(&replay->shop, replay->context,
-			       &(struct shop_call){
-				       .method = "POST", .path = "/v1/orders", .token = invoice->token,
-				       .idempotency_key = sk_arena_printf(replay->context->arena, "%s-%s",
-									  replay->run, invoice->number),
-				       .body = sk_buf_text(&body.buf), .len = body.buf.len },
+			       &(struct shop_call) { .method = "POST",
+						     .path = "/v1/orders",
+						     .token = invoice->token,
+						     .idempotency_key = sk_arena_printf(
+							     replay->context->arena, "%s-%s",
+							     replay->run, invoice->number),
+						     .body = sk_buf_text(&body.buf),
+						     .len = body.buf.len },
 			       &status, &answer);
 	}
 	if (st == SK_OK && status != 201)
-		return sk_fail(replay->context, SK_INVALID, "no_order", "invoice %s was not accepted: %d",
-			       invoice->number, status);
+		return sk_fail(replay->context, SK_INVALID, "no_order",
+			       "invoice %s was not accepted: %d", invoice->number, status);
 	invoice->order_id = sk_arena_strdup(replay->context->arena, shop_text(answer, "id"));
 	return st;
 }
@@ -263,20 +276,23 @@ static bool is_paid(const char *status)
 static enum sk_status await_payment(struct replay *replay, const struct replay_invoice *invoice)
 {
 	int64_t end_us = sk_time_monotonic_us() + SETTLE_US;
-	const char *path = sk_arena_printf(replay->context->arena, "/v1/orders/%s", invoice->order_id);
+	const char *path = sk_arena_printf(replay->context->arena, "/v1/orders/%s",
+					   invoice->order_id);
 
 	for (;;) {
 		const struct cJSON *order = NULL;
-		enum sk_status st = shop_expect(&replay->shop, replay->context,
-						&(struct shop_call){ .method = "GET", .path = path,
-								     .token = replay->staff_token },
-						&order);
+		enum sk_status st = shop_expect(
+			&replay->shop, replay->context,
+			&(struct shop_call) {
+				.method = "GET", .path = path, .token = replay->staff_token },
+			&order);
 
 		if (st != SK_OK || is_paid(shop_text(order, "status")))
 			return st;
 		if (sk_time_monotonic_us() > end_us)
-			return sk_fail(replay->context, SK_TIMEOUT, "not_paid", "order of invoice %s is %s",
-				       invoice->number, shop_text(order, "status"));
+			return sk_fail(replay->context, SK_TIMEOUT, "not_paid",
+				       "order of invoice %s is %s", invoice->number,
+				       shop_text(order, "status"));
 		sk_time_sleep_ms(POLL_MS);
 	}
 }
@@ -304,20 +320,23 @@ static enum sk_status refund(struct replay *replay, const struct replay_invoice 
 	struct sk_arena *arena = replay->context->arena;
 	const struct replay_line *back = &cancellation->lines[line];
 	int64_t minor = replay->data.variants[back->variant].price_minor * back->quantity;
-	const char *body = sk_arena_printf(
-		arena, "{\"amount\":{\"amount\":%" PRId64 ",\"currency\":\"" CURRENCY "\"},\"reason\":\"%s\"}",
-		minor, cancellation->number);
+	const char *body = sk_arena_printf(arena,
+					   "{\"amount\":{\"amount\":%" PRId64
+					   ",\"currency\":\"" CURRENCY "\"},\"reason\":\"%s\"}",
+					   minor, cancellation->number);
 	const struct cJSON *answer = NULL;
 
-	return shop_expect(&replay->shop, replay->context,
-			   &(struct shop_call){
-				   .method = "POST",
-				   .path = sk_arena_printf(arena, "/v1/orders/%s/refunds", sale->order_id),
-				   .token = replay->staff_token,
-				   .idempotency_key = sk_arena_printf(arena, "%s-%s-%d", replay->run,
-								      cancellation->number, line),
-				   .body = body, .len = strlen(body) },
-			   &answer);
+	return shop_expect(
+		&replay->shop, replay->context,
+		&(struct shop_call) {
+			.method = "POST",
+			.path = sk_arena_printf(arena, "/v1/orders/%s/refunds", sale->order_id),
+			.token = replay->staff_token,
+			.idempotency_key = sk_arena_printf(arena, "%s-%s-%d", replay->run,
+							   cancellation->number, line),
+			.body = body,
+			.len = strlen(body) },
+		&answer);
 }
 
 static enum sk_status replay_cancellations(struct replay *replay)
@@ -328,7 +347,8 @@ static enum sk_status replay_cancellations(struct replay *replay)
 	for (int i = 0; i < replay->data.invoices_count; i++) {
 		const struct replay_invoice *cancellation = &replay->data.invoices[i];
 
-		for (int line = 0; cancellation->cancellation && line < cancellation->lines_count; line++) {
+		for (int line = 0; cancellation->cancellation && line < cancellation->lines_count;
+		     line++) {
 			const struct replay_line *back = &cancellation->lines[line];
 			int sale = replay_match(&replay->data, cancellation, line);
 			enum sk_status st;
@@ -340,10 +360,12 @@ static enum sk_status replay_cancellations(struct replay *replay)
 			if (st != SK_OK)
 				return st;
 			matched++;
-			refunded_minor += replay->data.variants[back->variant].price_minor * back->quantity;
+			refunded_minor += replay->data.variants[back->variant].price_minor *
+					  back->quantity;
 		}
 	}
-	printf("cancellations: %d, of whose %d lines %d match a sale of this day and were refunded: %s\n",
+	printf("cancellations: %d, of whose %d lines %d match a sale of this day and were "
+	       "refunded: %s\n",
 	       replay->data.cancellations, lines, matched, money_text(replay, refunded_minor));
 	return SK_OK;
 }
@@ -387,9 +409,9 @@ static enum sk_status analytics_totals(struct replay *replay, int64_t *orders, i
 {
 	const struct cJSON *report = NULL, *total;
 	enum sk_status st = shop_expect(&replay->shop, replay->context,
-					&(struct shop_call){ .method = "GET",
-							     .path = "/v1/analytics/sales",
-							     .token = replay->staff_token },
+					&(struct shop_call) { .method = "GET",
+							      .path = "/v1/analytics/sales",
+							      .token = replay->staff_token },
 					&report);
 
 	*orders = *minor = 0;
@@ -429,8 +451,8 @@ static bool print_sum(const struct replay *replay, const char *who, const struct
 {
 	bool equal = sum->count == replay->data.sales && sum->minor == replay->data.sales_minor;
 
-	printf("%-10s %5" PRId64 " orders  %16s%s\n", who, sum->count, money_text(replay, sum->minor),
-	       equal ? "" : "   DIFFERS");
+	printf("%-10s %5" PRId64 " orders  %16s%s\n", who, sum->count,
+	       money_text(replay, sum->minor), equal ? "" : "   DIFFERS");
 	return equal;
 }
 
@@ -440,8 +462,8 @@ static enum sk_status report(struct replay *replay)
 	struct replay_sum orders = { .replay = replay }, payments = { .replay = replay },
 			  analytics = { .replay = replay };
 	bool equal;
-	enum sk_status st = shop_each(&replay->shop, replay->context, "/v1/orders", replay->staff_token,
-				      add_order, &orders);
+	enum sk_status st = shop_each(&replay->shop, replay->context, "/v1/orders",
+				      replay->staff_token, add_order, &orders);
 
 	if (st == SK_OK)
 		st = shop_each(&replay->shop, replay->context, "/v1/payments", replay->staff_token,

@@ -24,10 +24,10 @@ struct replay_line {
 };
 
 struct replay_invoice {
-	const char *number;   /* "536365" */
-	const char *customer; /* "17850"; "" is a guest */
-	const char *country;  /* ISO 3166-1 alpha-2 */
-	bool cancellation;    /* its number starts with C */
+	const char *number;	   /* "536365" */
+	const char *customer;	   /* "17850"; "" is a guest */
+	const char *country;	   /* ISO 3166-1 alpha-2 */
+	bool cancellation;	   /* its number starts with C */
 	struct replay_line *lines; /* one a variant; quantities above zero */
 	int lines_count, lines_capacity;
 	int64_t total_minor;
@@ -52,10 +52,12 @@ SK_MUST_CHECK enum sk_status replay_read(struct sk_context *context, const char 
 					 struct replay_data *data);
 
 /* The invoices' products as Shopify CSV for POST /v1/products/import. */
-const char *replay_catalogue(struct sk_context *context, const struct replay_data *data, size_t *len);
+const char *replay_catalogue(struct sk_context *context, const struct replay_data *data,
+			     size_t *len);
 
 /* The sale that a cancellation's line gives back: the same customer, the same
  * stock code, at least as many pieces. -1: none in this file. */
-int replay_match(const struct replay_data *data, const struct replay_invoice *cancellation, int line);
+int replay_match(const struct replay_data *data, const struct replay_invoice *cancellation,
+		 int line);
 
 #endif

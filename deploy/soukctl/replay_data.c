@@ -10,22 +10,24 @@
 #include "sk_money.h"
 
 #define CATALOGUE_MAX_BYTES (8 * 1024 * 1024)
-#define CURRENCY "GBP"
+#define CURRENCY	    "GBP"
 
 enum column { INVOICE, STOCK_CODE, DESCRIPTION, QUANTITY, DATE, PRICE, CUSTOMER, COUNTRY, COLUMNS };
 
-static const char *const COLUMN_NAMES[COLUMNS] = { "InvoiceNo", "StockCode",   "Description",
-						   "Quantity",	"InvoiceDate", "UnitPrice",
+static const char *const COLUMN_NAMES[COLUMNS] = { "InvoiceNo",	 "StockCode",	"Description",
+						   "Quantity",	 "InvoiceDate", "UnitPrice",
 						   "CustomerID", "Country" };
 
 /* The countries of the data set by their names in it. */
 static const struct {
 	const char *name, *code;
 } COUNTRIES[] = {
-	{ "United Kingdom", "GB" }, { "France", "FR" },	   { "Australia", "AU" }, { "Netherlands", "NL" },
-	{ "Germany", "DE" },	    { "Norway", "NO" },	   { "EIRE", "IE" },	  { "Switzerland", "CH" },
-	{ "Spain", "ES" },	    { "Poland", "PL" },	   { "Portugal", "PT" },  { "Italy", "IT" },
-	{ "Belgium", "BE" },	    { "Lithuania", "LT" }, { "Japan", "JP" },	  { "Iceland", "IS" },
+	{ "United Kingdom", "GB" }, { "France", "FR" },	     { "Australia", "AU" },
+	{ "Netherlands", "NL" },    { "Germany", "DE" },     { "Norway", "NO" },
+	{ "EIRE", "IE" },	    { "Switzerland", "CH" }, { "Spain", "ES" },
+	{ "Poland", "PL" },	    { "Portugal", "PT" },    { "Italy", "IT" },
+	{ "Belgium", "BE" },	    { "Lithuania", "LT" },   { "Japan", "JP" },
+	{ "Iceland", "IS" },
 };
 
 static const char *country_code(const char *name)
@@ -66,7 +68,8 @@ static int variant_of(struct sk_context *context, struct replay_data *data, cons
 	variant->stock_code = sk_arena_strdup(context->arena, stock_code);
 	variant->title = sk_arena_strdup(context->arena, title[0] != '\0' ? title : stock_code);
 	variant->price_minor = price_minor;
-	snprintf(variant->sku, sizeof(variant->sku), "%.40s-%lld", stock_code, (long long)price_minor);
+	snprintf(variant->sku, sizeof(variant->sku), "%.40s-%lld", stock_code,
+		 (long long)price_minor);
 	return data->variants_count++;
 }
 
@@ -82,7 +85,7 @@ static struct replay_invoice *invoice_of(struct sk_context *context, struct repl
 	data->invoices = grow(context->arena, data->invoices, data->invoices_count,
 			      &data->invoices_capacity, sizeof(*data->invoices));
 	invoice = &data->invoices[data->invoices_count++];
-	*invoice = (struct replay_invoice){
+	*invoice = (struct replay_invoice) {
 		.number = sk_arena_strdup(context->arena, fields[INVOICE]),
 		.customer = sk_arena_strdup(context->arena, fields[CUSTOMER]),
 		.country = country_code(fields[COUNTRY]),
@@ -103,8 +106,8 @@ static void add_line(struct sk_context *context, struct replay_invoice *invoice,
 	}
 	invoice->lines = grow(context->arena, invoice->lines, invoice->lines_count,
 			      &invoice->lines_capacity, sizeof(*invoice->lines));
-	invoice->lines[invoice->lines_count++] =
-		(struct replay_line){ .variant = variant, .quantity = quantity };
+	invoice->lines[invoice->lines_count++] = (struct replay_line) { .variant = variant,
+									.quantity = quantity };
 }
 
 static enum sk_status add_row(struct sk_context *context, struct replay_data *data,
@@ -163,8 +166,8 @@ static enum sk_status on_row(const struct sk_csv_record *row, void *arg)
 	char *fields[COLUMNS];
 
 	if (row->error != NULL)
-		return sk_fail(reading->context, SK_INVALID, "invalid_csv", "line %d: %s", row->line,
-			       row->error);
+		return sk_fail(reading->context, SK_INVALID, "invalid_csv", "line %d: %s",
+			       row->line, row->error);
 	if (!reading->has_header) {
 		reading->has_header = true;
 		return read_header(reading->context, row, reading->positions);
@@ -226,9 +229,11 @@ static void put_variant(struct sk_buf *csv, const struct replay_variant *variant
 		      (long long)variant->sold, price);
 }
 
-const char *replay_catalogue(struct sk_context *context, const struct replay_data *data, size_t *len)
+const char *replay_catalogue(struct sk_context *context, const struct replay_data *data,
+			     size_t *len)
 {
-	bool *done = sk_arena_array(context->arena, (size_t)data->variants_count + 1, sizeof(*done));
+	bool *done = sk_arena_array(context->arena, (size_t)data->variants_count + 1,
+				    sizeof(*done));
 	struct sk_buf csv;
 
 	sk_buf_init(&csv, context->arena, CATALOGUE_MAX_BYTES);
@@ -248,7 +253,8 @@ const char *replay_catalogue(struct sk_context *context, const struct replay_dat
 	return sk_buf_text(&csv);
 }
 
-int replay_match(const struct replay_data *data, const struct replay_invoice *cancellation, int line)
+int replay_match(const struct replay_data *data, const struct replay_invoice *cancellation,
+		 int line)
 {
 	const struct replay_variant *back = &data->variants[cancellation->lines[line].variant];
 
@@ -259,7 +265,8 @@ int replay_match(const struct replay_data *data, const struct replay_invoice *ca
 		    sale->customer[0] == '\0')
 			continue;
 		for (int j = 0; j < sale->lines_count; j++) {
-			if (strcmp(data->variants[sale->lines[j].variant].stock_code, back->stock_code) == 0 &&
+			if (strcmp(data->variants[sale->lines[j].variant].stock_code,
+				   back->stock_code) == 0 &&
 			    sale->lines[j].quantity >= cancellation->lines[line].quantity)
 				return i;
 		}

@@ -23,7 +23,8 @@ struct places {
 static enum sk_status make_folder(struct sk_context *context, const char *path)
 {
 	if (mkdir(path, 0700) != 0 && errno != EEXIST)
-		return sk_fail(context, SK_INVALID, "no_folder", "cannot make %s: %s", path, strerror(errno));
+		return sk_fail(context, SK_INVALID, "no_folder", "cannot make %s: %s", path,
+			       strerror(errno));
 	return SK_OK;
 }
 
@@ -62,12 +63,13 @@ static enum sk_status make_logins(struct sk_context *context, const struct place
 		st = ensure(context, dir, user, "nats.password", &nats);
 	if (st == SK_OK)
 		st = write_url(context, dir, user, "postgres_url",
-			       sk_arena_printf(arena, "postgresql://%s:%s@/%s?host=%s&port=%s", role,
-					       postgres, places->database, places->postgres_host,
-					       places->postgres_port));
+			       sk_arena_printf(arena, "postgresql://%s:%s@/%s?host=%s&port=%s",
+					       role, postgres, places->database,
+					       places->postgres_host, places->postgres_port));
 	if (st == SK_OK)
-		st = write_url(context, dir, user, "valkey_url",
-			       sk_arena_printf(arena, "redis://%s:%s@%s", user, valkey, places->valkey));
+		st = write_url(
+			context, dir, user, "valkey_url",
+			sk_arena_printf(arena, "redis://%s:%s@%s", user, valkey, places->valkey));
 	if (st == SK_OK)
 		st = write_url(context, dir, user, "nats_url",
 			       sk_arena_printf(arena, "nats://%s:%s@%s", user, nats, places->nats));

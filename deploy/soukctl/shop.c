@@ -8,8 +8,8 @@
 #include "sk_time.h"
 
 #define CALL_TIMEOUT_MS 30000
-#define PATIENCE_US (60 * SK_SECOND_US)
-#define BODY_MAX_BYTES 4096
+#define PATIENCE_US	(60 * SK_SECOND_US)
+#define BODY_MAX_BYTES	4096
 
 const char *shop_text(const struct cJSON *object, const char *name)
 {
@@ -33,25 +33,26 @@ static enum sk_status send_once(const struct shop *shop, struct sk_context *cont
 	size_t count = 0;
 
 	headers[count++] = sk_arena_printf(context->arena, "Content-Type: %s",
-					   call->content_type != NULL ? call->content_type :
-									"application/json");
+					   call->content_type != NULL ? call->content_type
+								      : "application/json");
 	if (call->token != NULL)
-		headers[count++] = sk_arena_printf(context->arena, "Authorization: Bearer %s", call->token);
+		headers[count++] = sk_arena_printf(context->arena, "Authorization: Bearer %s",
+						   call->token);
 	if (call->idempotency_key != NULL)
 		headers[count++] = sk_arena_printf(context->arena, "Idempotency-Key: %s",
 						   call->idempotency_key);
 	headers[count] = NULL;
-	return sk_client_send(context,
-			      &(struct sk_client_request){
-				      .method = call->method,
-				      .url = sk_arena_printf(context->arena, "%s%s", shop->base_url,
-							     call->path),
-				      .headers = headers,
-				      .body = call->body,
-				      .body_len = call->len,
-				      .timeout_ms = CALL_TIMEOUT_MS,
-			      },
-			      answer);
+	return sk_client_send(
+		context,
+		&(struct sk_client_request) {
+			.method = call->method,
+			.url = sk_arena_printf(context->arena, "%s%s", shop->base_url, call->path),
+			.headers = headers,
+			.body = call->body,
+			.body_len = call->len,
+			.timeout_ms = CALL_TIMEOUT_MS,
+		},
+		answer);
 }
 
 static bool worth_again(const struct shop_call *call, enum sk_status st, int status)
@@ -69,8 +70,8 @@ enum sk_status shop_send(const struct shop *shop, struct sk_context *context,
 	struct sk_client_answer answer = { 0 };
 	enum sk_status st = send_once(shop, context, call, &answer);
 
-	for (int attempt = 0; worth_again(call, st, answer.status) && sk_time_monotonic_us() < end_us;
-	     attempt++) {
+	for (int attempt = 0;
+	     worth_again(call, st, answer.status) && sk_time_monotonic_us() < end_us; attempt++) {
 		sk_time_sleep_ms(20 + sk_time_backoff_ms(attempt, 50, 2000));
 		sk_context_clear_error(context);
 		st = send_once(shop, context, call, &answer);
@@ -82,7 +83,8 @@ enum sk_status shop_send(const struct shop *shop, struct sk_context *context,
 	st = sk_json_parse(context, answer.body, answer.len, json);
 	if (st == SK_OK && answer.status >= 400)
 		sk_ignore(sk_fail(context, SK_INVALID, shop_text(*json, "code"), "%s %s: %d %s",
-				  call->method, call->path, answer.status, shop_text(*json, "detail")),
+				  call->method, call->path, answer.status,
+				  shop_text(*json, "detail")),
 			  "the caller looks at the HTTP status");
 	return st;
 }
@@ -112,8 +114,10 @@ enum sk_status shop_log_in(const struct shop *shop, struct sk_context *context, 
 	sk_json_text(&body, "password", password);
 	sk_json_end_object(&body);
 	st = shop_expect(shop, context,
-			 &(struct shop_call){ .method = "POST", .path = "/v1/sessions",
-					      .body = sk_buf_text(&body.buf), .len = body.buf.len },
+			 &(struct shop_call) { .method = "POST",
+					       .path = "/v1/sessions",
+					       .body = sk_buf_text(&body.buf),
+					       .len = body.buf.len },
 			 &answer);
 	if (st == SK_OK)
 		*token = sk_arena_strdup(context->arena, shop_text(answer, "token"));
@@ -132,9 +136,10 @@ enum sk_status shop_each(const struct shop *shop, struct sk_context *context, co
 						  cursor[0] != '\0' ? "&cursor=" : "", cursor);
 		const struct cJSON *page = NULL, *item;
 
-		st = shop_expect(shop, context,
-				 &(struct shop_call){ .method = "GET", .path = url, .token = token },
-				 &page);
+		st = shop_expect(
+			shop, context,
+			&(struct shop_call) { .method = "GET", .path = url, .token = token },
+			&page);
 		if (st != SK_OK)
 			return st;
 		cJSON_ArrayForEach(item, cJSON_GetObjectItemCaseSensitive(page, "items"))

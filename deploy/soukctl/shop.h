@@ -12,10 +12,10 @@ struct shop {
 
 struct shop_call {
 	const char *method, *path;
-	const char *token;           /* bearer; NULL: none */
+	const char *token;	     /* bearer; NULL: none */
 	const char *idempotency_key; /* NULL: none */
 	const char *content_type;    /* NULL: application/json */
-	const char *body;            /* NULL: none */
+	const char *body;	     /* NULL: none */
 	size_t len;
 };
 
@@ -33,7 +33,8 @@ SK_MUST_CHECK enum sk_status shop_expect(const struct shop *shop, struct sk_cont
 
 /* Opens a session; *token lives in the arena. */
 SK_MUST_CHECK enum sk_status shop_log_in(const struct shop *shop, struct sk_context *context,
-					 const char *email, const char *password, const char **token);
+					 const char *email, const char *password,
+					 const char **token);
 
 /* Calls each(item, arg) for every item of a list, page after page. path has no query or
  * one that "&cursor=" can be added to. */

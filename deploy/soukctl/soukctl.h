@@ -13,7 +13,8 @@ struct soukctl_options {
 };
 
 /* The value of --name, or fallback. */
-const char *soukctl_option(const struct soukctl_options *options, const char *name, const char *fallback);
+const char *soukctl_option(const struct soukctl_options *options, const char *name,
+			   const char *fallback);
 /* Whether --name is given (with or without a value). */
 bool soukctl_flag(const struct soukctl_options *options, const char *name);
 
@@ -39,27 +40,31 @@ bool topology_flag(const struct cJSON *object, const char *name);
 int topology_int(const struct cJSON *object, const char *name);
 
 /* A whole file in the arena. */
-SK_MUST_CHECK enum sk_status file_read(struct sk_context *context, const char *path, const char **text,
-				       size_t *len);
+SK_MUST_CHECK enum sk_status file_read(struct sk_context *context, const char *path,
+				       const char **text, size_t *len);
 /* Replaces the file in one step (a new one, renamed over it). */
-SK_MUST_CHECK enum sk_status file_write(struct sk_context *context, const char *path, const char *text,
-					unsigned mode);
+SK_MUST_CHECK enum sk_status file_write(struct sk_context *context, const char *path,
+					const char *text, unsigned mode);
 
 /* The secret <dir>/<owner>/<name>, without its line end. */
-SK_MUST_CHECK enum sk_status secret_read(struct sk_context *context, const char *dir, const char *owner,
-					 const char *name, const char **value);
+SK_MUST_CHECK enum sk_status secret_read(struct sk_context *context, const char *dir,
+					 const char *owner, const char *name, const char **value);
 
 /* The provisioning of one server from the topology. Idempotent; *changes counts what
  * was made or changed. */
-SK_MUST_CHECK enum sk_status provision_broker(struct sk_context *context, const struct cJSON *topology,
-					      const char *secrets, int *changes);
-SK_MUST_CHECK enum sk_status provision_valkey(struct sk_context *context, const struct cJSON *topology,
-					      const char *secrets, int *changes);
-SK_MUST_CHECK enum sk_status provision_postgres(struct sk_context *context, const struct cJSON *topology,
-						const char *secrets, int *changes);
+SK_MUST_CHECK enum sk_status provision_broker(struct sk_context *context,
+					      const struct cJSON *topology, const char *secrets,
+					      int *changes);
+SK_MUST_CHECK enum sk_status provision_valkey(struct sk_context *context,
+					      const struct cJSON *topology, const char *secrets,
+					      int *changes);
+SK_MUST_CHECK enum sk_status provision_postgres(struct sk_context *context,
+						const struct cJSON *topology, const char *secrets,
+						int *changes);
 
 /* What a service's user of Valkey may do, as arguments of ACL SETUSER after its name. Also
  * the lines of users.acl. */
-const char *valkey_rights(struct sk_context *context, const struct cJSON *service, const char *password);
+const char *valkey_rights(struct sk_context *context, const struct cJSON *service,
+			  const char *password);
 
 #endif

@@ -10,16 +10,18 @@
 #include "soukctl.h"
 
 #define RIGHTS_MAX_BYTES 8192
-#define RULES_MAX 96
-#define CALL_TIMEOUT_MS 2000
+#define RULES_MAX	 96
+#define CALL_TIMEOUT_MS	 2000
 
 /* What services use; nothing else. */
-static const char COMMANDS[] = "-@all +ping +auth +hello +client|setinfo +get +mget +set +setex +getdel "
-			       "+del +unlink +exists +expire +pexpire +ttl +pttl +incr +incrby "
-			       "+hget +hmget +hgetall +hset +hdel +hincrby +hlen +hexists +hkeys +expireat "
-			       "+sadd +srem +smembers +scard +fcall +fcall_ro +time";
+static const char COMMANDS[] =
+	"-@all +ping +auth +hello +client|setinfo +get +mget +set +setex +getdel "
+	"+del +unlink +exists +expire +pexpire +ttl +pttl +incr +incrby "
+	"+hget +hmget +hgetall +hset +hdel +hincrby +hlen +hexists +hkeys +expireat "
+	"+sadd +srem +smembers +scard +fcall +fcall_ro +time";
 
-const char *valkey_rights(struct sk_context *context, const struct cJSON *service, const char *password)
+const char *valkey_rights(struct sk_context *context, const struct cJSON *service,
+			  const char *password)
 {
 	const struct cJSON *pattern;
 	struct sk_buf rights;
@@ -47,7 +49,7 @@ static enum sk_status set_user(struct sk_context *context, struct sk_kv *valkey,
 	rest = sk_arena_strdup(context->arena, valkey_rights(context, service, password));
 	while ((rule = strsep(&rest, " ")) != NULL && argc < RULES_MAX)
 		argv[argc++] = rule;
-	return sk_kv_run(valkey, context, (struct sk_kv_command){ argv, NULL, argc }, NULL);
+	return sk_kv_run(valkey, context, (struct sk_kv_command) { argv, NULL, argc }, NULL);
 }
 
 static bool has_library(const struct sk_kv_reply *libraries, const char *name)
@@ -69,12 +71,14 @@ static const char *library_name(struct sk_context *context, const char *code)
 {
 	const char *at = strstr(code, "name=");
 
-	return at == NULL ? "" : sk_arena_printf(context->arena, "%.*s", (int)strcspn(at + 5, " \r\n"), at + 5);
+	return at == NULL ? ""
+			  : sk_arena_printf(context->arena, "%.*s", (int)strcspn(at + 5, " \r\n"),
+					    at + 5);
 }
 
 static enum sk_status load_functions(struct sk_context *context, struct sk_kv *valkey,
-				     const struct cJSON *service, const struct sk_kv_reply *libraries,
-				     int *changes)
+				     const struct cJSON *service,
+				     const struct sk_kv_reply *libraries, int *changes)
 {
 	const struct cJSON *row;
 	enum sk_status st = SK_OK;
@@ -89,7 +93,8 @@ static enum sk_status load_functions(struct sk_context *context, struct sk_kv *v
 		}
 		/* Always replaced: its code may be newer than what is there. */
 		if (st == SK_OK)
-			st = sk_kv_run(valkey, context, SK_KV("FUNCTION", "LOAD", "REPLACE", code), NULL);
+			st = sk_kv_run(valkey, context, SK_KV("FUNCTION", "LOAD", "REPLACE", code),
+				       NULL);
 	}
 	return st;
 }
@@ -120,8 +125,9 @@ enum sk_status provision_valkey(struct sk_context *context, const struct cJSON *
 
 	if (st != SK_OK)
 		return st;
-	valkey = sk_kv_open(&(struct sk_kv_options){ .url = url, .connections = 1,
-						     .timeout_ms = CALL_TIMEOUT_MS },
+	valkey = sk_kv_open(&(struct sk_kv_options) { .url = url,
+						      .connections = 1,
+						      .timeout_ms = CALL_TIMEOUT_MS },
 			    "admin", NULL);
 	st = provision(context, valkey, topology, secrets, changes);
 	sk_kv_close(&valkey);

@@ -137,8 +137,8 @@ static enum sk_status put_tagged(struct sk_request *request, struct sk_reply *re
 static enum sk_status get_big(struct sk_request *request, struct sk_reply *reply, void *app)
 {
 	(void)app;
-	sk_reply_bytes(reply, 200, "text/plain", sk_arena_alloc(sk_request_arena(request), 1000000),
-		       1000000);
+	sk_reply_bytes(reply, 200, "text/plain", sk_arena_alloc(sk_request_arena(request), 2000000),
+		       2000000);
 	return SK_OK;
 }
 

@@ -58,7 +58,8 @@ static void a_wrong_value_names_its_variable_and_its_limits(void **state)
 		sk_context_clear_error(&context);
 		setenv("UNIT_SECONDS", wrong[i], 1);
 		assert_int_equal(sk_config_open(FIELDS, &config, &context), SK_INVALID);
-		assert_string_equal(context.error.detail, "UNIT_SECONDS must be an integer from 1 to 60");
+		assert_string_equal(context.error.detail,
+				    "UNIT_SECONDS must be an integer from 1 to 60");
 	}
 }
 
@@ -104,9 +105,12 @@ static void a_value_given_twice_is_refused(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(values_come_from_the_environment_or_the_fallback, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(a_wrong_value_names_its_variable_and_its_limits, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(a_required_value_that_is_missing_is_named, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(values_come_from_the_environment_or_the_fallback,
+						set_up, tear_down),
+		cmocka_unit_test_setup_teardown(a_wrong_value_names_its_variable_and_its_limits,
+						set_up, tear_down),
+		cmocka_unit_test_setup_teardown(a_required_value_that_is_missing_is_named, set_up,
+						tear_down),
 		cmocka_unit_test_setup_teardown(a_secret_may_be_in_a_file, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(a_value_given_twice_is_refused, set_up, tear_down),
 	};

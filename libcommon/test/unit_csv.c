@@ -24,7 +24,8 @@ static enum sk_status note(const struct sk_csv_record *record, void *arg)
 	return SK_OK;
 }
 
-static const char *parse_in_pieces(struct sk_arena *arena, const char *text, size_t len, size_t piece)
+static const char *parse_in_pieces(struct sk_arena *arena, const char *text, size_t len,
+				   size_t piece)
 {
 	struct sk_buf *out = sk_arena_alloc(arena, sizeof(*out));
 	struct sk_csv *csv = sk_csv_open(arena, note, out);
@@ -78,8 +79,13 @@ static void quotes_hold_commas_quotes_and_line_ends(void **state)
 static void a_byte_order_mark_is_skipped_at_the_beginning_only(void **state)
 {
 	(void)state;
-	expect("\xEF\xBB\xBF" "a,b\n", "1:[a][b] ");
-	expect("\xEF\xBB\xBF\"a\"\n\xEF\xBB\xBF" "b\n", "1:[a] 2:[\xEF\xBB\xBF" "b] ");
+	expect("\xEF\xBB\xBF"
+	       "a,b\n",
+	       "1:[a][b] ");
+	expect("\xEF\xBB\xBF\"a\"\n\xEF\xBB\xBF"
+	       "b\n",
+	       "1:[a] 2:[\xEF\xBB\xBF"
+	       "b] ");
 	expect("\xEF\xBB", "1:[\xEF\xBB] ");
 }
 
@@ -90,7 +96,8 @@ static void a_broken_quote_costs_its_own_line(void **state)
 	expect("a,b\"c\nd,e\n", "1:[a]!there is a quote inside an unquoted field 2:[d][e] ");
 	expect("a,\"b\nd,e\nf,g\n", "1:[a]!a quote is opened and never closed 2:[d][e] 3:[f][g] ");
 	expect("a,\"b\r\nd,e\r\n", "1:[a]!a quote is opened and never closed 2:[d][e] ");
-	expect("a,\"b\nd,\"e\"\nf,g\n", "1:[a]!there is text after a closing quote 2:[d][e] 3:[f][g] ");
+	expect("a,\"b\nd,\"e\"\nf,g\n",
+	       "1:[a]!there is text after a closing quote 2:[d][e] 3:[f][g] ");
 	expect("x\ny,\"", "1:[x] 2:[y]!a quote is opened and never closed ");
 }
 

@@ -30,10 +30,27 @@ static enum sk_status parse(const char *text)
 static void what_cjson_lets_pass_is_refused(void **state)
 {
 	static const char *const cases[] = {
-		"", " ", "{", "{\"a\":1}x", "{\"a\":1}{}", "{'a':1}", "{\"a\":1,\"a\":2}",
-		"[{\"b\":{\"a\":1,\"a\":2}}]", "\"x\\u0000y\"", "\"\\ud800\"", "\"\\udc00\"", "\"\\ud800\\u0041\"",
-		"\"\\x\"", "\"a\nb\"", "\"\xff\"", "\"\xc0\xaf\"", "\"\xed\xa0\x80\"", "\"\xf4\x90\x80\x80\"",
-		"\"\xe2\x82\"", "[[[[[[[[[[[[[[[[[1]]]]]]]]]]]]]]]]]", "\"open",
+		"",
+		" ",
+		"{",
+		"{\"a\":1}x",
+		"{\"a\":1}{}",
+		"{'a':1}",
+		"{\"a\":1,\"a\":2}",
+		"[{\"b\":{\"a\":1,\"a\":2}}]",
+		"\"x\\u0000y\"",
+		"\"\\ud800\"",
+		"\"\\udc00\"",
+		"\"\\ud800\\u0041\"",
+		"\"\\x\"",
+		"\"a\nb\"",
+		"\"\xff\"",
+		"\"\xc0\xaf\"",
+		"\"\xed\xa0\x80\"",
+		"\"\xf4\x90\x80\x80\"",
+		"\"\xe2\x82\"",
+		"[[[[[[[[[[[[[[[[[1]]]]]]]]]]]]]]]]]",
+		"\"open",
 	};
 
 	(void)state;
@@ -43,9 +60,15 @@ static void what_cjson_lets_pass_is_refused(void **state)
 
 static void good_json_is_read(void **state)
 {
-	static const char *const cases[] = { "{}", "[]", "1", "\"\\ud83d\\ude00\"", "\"\xf0\x9f\x98\x80\"",
-					     " {\"a\" : [1, 2.5, null, true] } ", "[[[[[[[[[[[[[[[[1]]]]]]]]]]]]]]]]",
-					     "\"\\u00e9\\n\"", "{\"a\":{\"a\":1},\"b\":{\"a\":1}}" };
+	static const char *const cases[] = { "{}",
+					     "[]",
+					     "1",
+					     "\"\\ud83d\\ude00\"",
+					     "\"\xf0\x9f\x98\x80\"",
+					     " {\"a\" : [1, 2.5, null, true] } ",
+					     "[[[[[[[[[[[[[[[[1]]]]]]]]]]]]]]]]",
+					     "\"\\u00e9\\n\"",
+					     "{\"a\":{\"a\":1},\"b\":{\"a\":1}}" };
 
 	(void)state;
 	for (size_t i = 0; i < COUNT(cases); i++)
@@ -71,7 +94,7 @@ static struct sk_fields fields_of(const char *text)
 
 	sk_context_clear_error(&context);
 	assert_int_equal(sk_json_parse(&context, text, strlen(text), &tree), SK_OK);
-	errors = (struct sk_field_errors){ .arena = context.arena };
+	errors = (struct sk_field_errors) { .arena = context.arena };
 	return sk_fields_of(tree, &errors);
 }
 
@@ -81,11 +104,13 @@ static void integers_at_their_edges(void **state)
 		const char *text;
 		bool good;
 	} cases[] = {
-		{ "{\"n\":1}", true },	{ "{\"n\":100}", true },  { "{\"n\":0}", false },
-		{ "{\"n\":101}", false }, { "{\"n\":1.5}", false }, { "{\"n\":\"5\"}", false },
-		{ "{\"n\":1e400}", false }, { "{\"n\":-0}", false }, { "{\"n\":1e2}", true },
-		{ "{\"n\":9007199254740993}", false }, { "{\"n\":null}", false }, { "{}", false },
-		{ "{\"n\":true}", false }, { "{\"n\":[5]}", false },
+		{ "{\"n\":1}", true },	    { "{\"n\":100}", true },
+		{ "{\"n\":0}", false },	    { "{\"n\":101}", false },
+		{ "{\"n\":1.5}", false },   { "{\"n\":\"5\"}", false },
+		{ "{\"n\":1e400}", false }, { "{\"n\":-0}", false },
+		{ "{\"n\":1e2}", true },    { "{\"n\":9007199254740993}", false },
+		{ "{\"n\":null}", false },  { "{}", false },
+		{ "{\"n\":true}", false },  { "{\"n\":[5]}", false },
 	};
 
 	(void)state;
@@ -93,7 +118,8 @@ static void integers_at_their_edges(void **state)
 		struct sk_fields fields = fields_of(cases[i].text);
 
 		sk_field_int(&fields, "n", 1, 100, SK_FIELD_REQUIRED, 0);
-		assert_int_equal(sk_fields_finish(&fields, &context), cases[i].good ? SK_OK : SK_INVALID);
+		assert_int_equal(sk_fields_finish(&fields, &context),
+				 cases[i].good ? SK_OK : SK_INVALID);
 	}
 }
 
@@ -103,8 +129,9 @@ static void texts_are_bounded_and_clean(void **state)
 		const char *text;
 		bool good;
 	} cases[] = {
-		{ "{\"t\":\"ab\"}", true },	  { "{\"t\":\"\"}", false },   { "{\"t\":\"abcd\"}", false },
-		{ "{\"t\":\"a\\u0007\"}", false }, { "{\"t\":\"a\\n\"}", true }, { "{\"t\":5}", false },
+		{ "{\"t\":\"ab\"}", true },    { "{\"t\":\"\"}", false },
+		{ "{\"t\":\"abcd\"}", false }, { "{\"t\":\"a\\u0007\"}", false },
+		{ "{\"t\":\"a\\n\"}", true },  { "{\"t\":5}", false },
 	};
 
 	(void)state;
@@ -112,13 +139,15 @@ static void texts_are_bounded_and_clean(void **state)
 		struct sk_fields fields = fields_of(cases[i].text);
 
 		sk_field_text(&fields, "t", 1, 3, SK_FIELD_REQUIRED);
-		assert_int_equal(sk_fields_finish(&fields, &context), cases[i].good ? SK_OK : SK_INVALID);
+		assert_int_equal(sk_fields_finish(&fields, &context),
+				 cases[i].good ? SK_OK : SK_INVALID);
 	}
 }
 
 static void every_wrong_field_is_told_with_its_pointer(void **state)
 {
-	struct sk_fields fields = fields_of("{\"items\":[{\"sku\":\"A\",\"q\":1},{\"sku\":7},3],\"a/b\":1}");
+	struct sk_fields fields = fields_of(
+		"{\"items\":[{\"sku\":\"A\",\"q\":1},{\"sku\":7},3],\"a/b\":1}");
 	int count = sk_field_array(&fields, "items", 1, 10, SK_FIELD_REQUIRED);
 
 	(void)state;
@@ -169,7 +198,8 @@ static void money_needs_both_its_parts(void **state)
 		struct sk_money money;
 
 		sk_field_money(&fields, "m", SK_FIELD_REQUIRED, &money);
-		assert_int_equal(sk_fields_finish(&fields, &context), cases[i].good ? SK_OK : SK_INVALID);
+		assert_int_equal(sk_fields_finish(&fields, &context),
+				 cases[i].good ? SK_OK : SK_INVALID);
 	}
 }
 
@@ -200,10 +230,11 @@ static void json_is_written_as_it_should_be(void **state)
 	sk_json_begin_object(&json, NULL);
 	sk_json_end_object(&json);
 	sk_json_end_list(&json, NULL);
-	assert_string_equal(sk_buf_text(&json.buf),
-			    "{\"items\":[{\"t\":\"a\\\"\\\\\\n\\u0001\xc3\xa9\",\"none\":null,\"n\":-5,"
-			    "\"m\":{\"amount\":5,\"currency\":\"GBP\"},\"b\":true,\"r\":[1]},{}],"
-			    "\"next_cursor\":null}");
+	assert_string_equal(
+		sk_buf_text(&json.buf),
+		"{\"items\":[{\"t\":\"a\\\"\\\\\\n\\u0001\xc3\xa9\",\"none\":null,\"n\":-5,"
+		"\"m\":{\"amount\":5,\"currency\":\"GBP\"},\"b\":true,\"r\":[1]},{}],"
+		"\"next_cursor\":null}");
 	assert_int_equal(parse(sk_buf_text(&json.buf)), SK_OK);
 }
 

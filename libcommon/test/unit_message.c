@@ -49,7 +49,8 @@ static void a_good_message_comes_back_as_it_was(void **state)
 
 	(void)state;
 	assert_int_equal(sk_message_pack(&context, &level.base, &data, &len), SK_OK);
-	assert_int_equal(sk_message_unpack(&context, level.base.descriptor, data, len, &back), SK_OK);
+	assert_int_equal(sk_message_unpack(&context, level.base.descriptor, data, len, &back),
+			 SK_OK);
 	assert_string_equal(((Souk__Inventory__V1__StockLevel *)(void *)back)->sku, "LAMP-1");
 }
 
@@ -90,7 +91,8 @@ static void nested_messages_are_checked(void **state)
 	assert_int_equal(sk_message_check(&context, &rejected.base), SK_OK);
 	shortage.wanted = -1;
 	assert_int_equal(sk_message_check(&context, &rejected.base), SK_INVALID);
-	assert_string_equal(context.error.detail, "souk.inventory.v1.Shortage.wanted is out of range");
+	assert_string_equal(context.error.detail,
+			    "souk.inventory.v1.Shortage.wanted is out of range");
 }
 
 static void bytes_that_are_no_message_are_refused(void **state)
@@ -99,18 +101,23 @@ static void bytes_that_are_no_message_are_refused(void **state)
 		const char *bytes;
 		size_t len;
 	} cases[] = {
-		{ "\xff\xff\xff", 3 },		/* no field at all */
-		{ "\x0a\x05" "AB", 4 },		/* a string longer than the bytes */
-		{ "\x0a\x03" "A\0B\x10\x01", 7 }, /* a NUL inside a string */
+		{ "\xff\xff\xff", 3 }, /* no field at all */
+		{ "\x0a\x05"
+		  "AB",
+		  4 }, /* a string longer than the bytes */
+		{ "\x0a\x03"
+		  "A\0B\x10\x01",
+		  7 },				   /* a NUL inside a string */
 		{ "\x0a\x02\xc3\x28\x10\x01", 6 }, /* no UTF-8 */
-		{ "", 0 },			/* nothing that is required */
+		{ "", 0 },			   /* nothing that is required */
 	};
 	ProtobufCMessage *message = NULL;
 
 	(void)state;
 	for (size_t i = 0; i < COUNT(cases); i++) {
 		sk_context_clear_error(&context);
-		assert_int_equal(sk_message_unpack(&context, &souk__inventory__v1__stock_level__descriptor,
+		assert_int_equal(sk_message_unpack(&context,
+						   &souk__inventory__v1__stock_level__descriptor,
 						   cases[i].bytes, cases[i].len, &message),
 				 SK_INVALID);
 	}
@@ -128,8 +135,8 @@ static void a_small_message_cannot_take_much_memory(void **state)
 	for (size_t i = 0; i < len; i += 2)
 		bytes[i] = 0x42;
 	before = sk_arena_used(context.arena);
-	assert_int_equal(sk_message_unpack(&context, &souk__orders__v1__order_created__descriptor, bytes, len,
-					   &message),
+	assert_int_equal(sk_message_unpack(&context, &souk__orders__v1__order_created__descriptor,
+					   bytes, len, &message),
 			 SK_INVALID);
 	/* The cap, and what alignment adds to each of many small pieces. */
 	assert_true(sk_arena_used(context.arena) - before <= 2 * len * SK_UNPACK_FACTOR);
@@ -140,8 +147,8 @@ static void a_message_over_the_limit_is_refused(void **state)
 	ProtobufCMessage *message = NULL;
 
 	(void)state;
-	assert_int_equal(sk_message_unpack(&context, &souk__inventory__v1__stock_level__descriptor, "",
-					   SK_MESSAGE_MAX_BYTES + 1, &message),
+	assert_int_equal(sk_message_unpack(&context, &souk__inventory__v1__stock_level__descriptor,
+					   "", SK_MESSAGE_MAX_BYTES + 1, &message),
 			 SK_TOO_LARGE);
 }
 
@@ -163,9 +170,11 @@ static void every_event_names_its_entity_and_its_version(void **state)
 	for (size_t i = 0; i < SK_MESSAGE_TYPES_COUNT; i++) {
 		const struct sk_message_type *type = &SK_MESSAGE_TYPES[i];
 
-		if (type->entity_field == NULL || strcmp(type->name, "souk.sessions.v1.SessionSeen") == 0)
+		if (type->entity_field == NULL ||
+		    strcmp(type->name, "souk.sessions.v1.SessionSeen") == 0)
 			continue;
-		assert_non_null(protobuf_c_message_descriptor_get_field_by_name(type->descriptor, "version"));
+		assert_non_null(protobuf_c_message_descriptor_get_field_by_name(type->descriptor,
+										"version"));
 	}
 }
 
@@ -177,21 +186,28 @@ static void a_message_becomes_json(void **state)
 	(void)state;
 	sk_json_init(&json, context.arena, 1000);
 	sk_message_to_json(&json, NULL, &level.base);
-	assert_string_equal(sk_buf_text(&json.buf), "{\"sku\":\"LAMP-1\",\"version\":1,\"on_hand\":10,"
-						    "\"reserved\":0,\"available\":10}");
+	assert_string_equal(sk_buf_text(&json.buf),
+			    "{\"sku\":\"LAMP-1\",\"version\":1,\"on_hand\":10,"
+			    "\"reserved\":0,\"available\":10}");
 }
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(a_good_message_comes_back_as_it_was, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(a_good_message_comes_back_as_it_was, set_up,
+						tear_down),
 		cmocka_unit_test_setup_teardown(each_rule_refuses, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(nested_messages_are_checked, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(bytes_that_are_no_message_are_refused, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(a_small_message_cannot_take_much_memory, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(a_message_over_the_limit_is_refused, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(types_are_found_by_name_and_descriptor, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(every_event_names_its_entity_and_its_version, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(bytes_that_are_no_message_are_refused, set_up,
+						tear_down),
+		cmocka_unit_test_setup_teardown(a_small_message_cannot_take_much_memory, set_up,
+						tear_down),
+		cmocka_unit_test_setup_teardown(a_message_over_the_limit_is_refused, set_up,
+						tear_down),
+		cmocka_unit_test_setup_teardown(types_are_found_by_name_and_descriptor, set_up,
+						tear_down),
+		cmocka_unit_test_setup_teardown(every_event_names_its_entity_and_its_version,
+						set_up, tear_down),
 		cmocka_unit_test_setup_teardown(a_message_becomes_json, set_up, tear_down),
 	};
 

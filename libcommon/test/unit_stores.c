@@ -65,8 +65,14 @@ static void urls_of_valkey_are_read(void **state)
 
 static void what_is_no_url_is_refused(void **state)
 {
-	static const char *const cases[] = { "", "http://x", "redis://", "redis://h:0", "redis://h:99999",
-					     "redis://h:6x", "redis://a%zz@h", "unix://" };
+	static const char *const cases[] = { "",
+					     "http://x",
+					     "redis://",
+					     "redis://h:0",
+					     "redis://h:99999",
+					     "redis://h:6x",
+					     "redis://a%zz@h",
+					     "unix://" };
 	struct sk__kv_url url;
 
 	(void)state;
@@ -76,7 +82,9 @@ static void what_is_no_url_is_refused(void **state)
 
 static void a_limit_lets_its_burst_pass_and_no_more(void **state)
 {
-	static const struct sk_ratelimit_class limit = { .name = "unit", .per_minute = 6, .burst = 3 };
+	static const struct sk_ratelimit_class limit = { .name = "unit",
+							 .per_minute = 6,
+							 .burst = 3 };
 	struct sk_ratelimiter *limiter = sk_ratelimiter_open(NULL);
 	struct sk_ratelimit_verdict verdict;
 
@@ -104,11 +112,14 @@ static struct sk_webhook signed_webhook(const char *secret)
 static void the_example_of_standard_webhooks_has_its_signature(void **state)
 {
 	struct sk_webhook webhook = { .id = "msg_p5jXN8AQM9LWM0D4loKWxJek",
-				      .body = "{\"test\": 2432232314}", .len = 20 };
+				      .body = "{\"test\": 2432232314}",
+				      .len = 20 };
 
 	(void)state;
 	context.now_us = 1614265330000000;
-	assert_int_equal(sk_webhook_sign(&context, "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", &webhook), SK_OK);
+	assert_int_equal(
+		sk_webhook_sign(&context, "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", &webhook),
+		SK_OK);
 	assert_string_equal(webhook.signature, "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=");
 }
 
@@ -145,17 +156,20 @@ static void an_old_webhook_is_refused_and_one_of_two_signatures_suffices(void **
 static void metrics_are_written_for_prometheus(void **state)
 {
 	struct sk_metrics *metrics = sk_metrics_open();
-	struct sk_metric *counter = sk_metrics_counter(metrics, "souk_x_total", "things", "kind=\"a\"");
+	struct sk_metric *counter = sk_metrics_counter(metrics, "souk_x_total", "things",
+						       "kind=\"a\"");
 	struct sk_metric *histogram = sk_metrics_histogram(metrics, "souk_y_seconds", "time", "");
 	struct sk_buf out;
 
 	(void)state;
 	sk_metric_add(counter, 2);
-	assert_ptr_equal(counter, sk_metrics_counter(metrics, "souk_x_total", "things", "kind=\"a\""));
+	assert_ptr_equal(counter,
+			 sk_metrics_counter(metrics, "souk_x_total", "things", "kind=\"a\""));
 	sk_metric_observe_us(histogram, 700);
 	sk_buf_init(&out, context.arena, 100000);
 	sk_metrics_write(metrics, &out);
-	assert_non_null(strstr(sk_buf_text(&out), "# TYPE souk_x_total counter\nsouk_x_total{kind=\"a\"} 2\n"));
+	assert_non_null(strstr(sk_buf_text(&out),
+			       "# TYPE souk_x_total counter\nsouk_x_total{kind=\"a\"} 2\n"));
 	assert_non_null(strstr(sk_buf_text(&out), "souk_y_seconds_bucket{le=\"0.0005\"} 0\n"));
 	assert_non_null(strstr(sk_buf_text(&out), "souk_y_seconds_bucket{le=\"0.001\"} 1\n"));
 	assert_non_null(strstr(sk_buf_text(&out), "souk_y_seconds_bucket{le=\"+Inf\"} 1\n"));
@@ -170,12 +184,17 @@ int main(void)
 		cmocka_unit_test(database_errors_mean_something),
 		cmocka_unit_test(urls_of_valkey_are_read),
 		cmocka_unit_test(what_is_no_url_is_refused),
-		cmocka_unit_test_setup_teardown(a_limit_lets_its_burst_pass_and_no_more, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(the_example_of_standard_webhooks_has_its_signature, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(a_webhook_that_was_touched_is_refused, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(an_old_webhook_is_refused_and_one_of_two_signatures_suffices, set_up,
+		cmocka_unit_test_setup_teardown(a_limit_lets_its_burst_pass_and_no_more, set_up,
 						tear_down),
-		cmocka_unit_test_setup_teardown(metrics_are_written_for_prometheus, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(the_example_of_standard_webhooks_has_its_signature,
+						set_up, tear_down),
+		cmocka_unit_test_setup_teardown(a_webhook_that_was_touched_is_refused, set_up,
+						tear_down),
+		cmocka_unit_test_setup_teardown(
+			an_old_webhook_is_refused_and_one_of_two_signatures_suffices, set_up,
+			tear_down),
+		cmocka_unit_test_setup_teardown(metrics_are_written_for_prometheus, set_up,
+						tear_down),
 	};
 
 	return cmocka_run_group_tests_name("stores", tests, NULL, NULL);

@@ -6,7 +6,7 @@
 
 #include "sk_service.h"
 
-#define ANALYTICS_DAYS_MAX 366
+#define ANALYTICS_DAYS_MAX   366
 #define ANALYTICS_DATE_BYTES 11 /* 2026-11-23 and NUL */
 
 /* Days from the first to the last, both included. */
@@ -66,9 +66,10 @@ const char *analytics_step_name(enum analytics_step step);
 /* Each records its fact once: a second call for the same order or refund changes nothing. */
 SK_MUST_CHECK enum sk_status analytics_order_created(struct sk_tx *tx,
 						     const struct analytics_sale *sale);
-SK_MUST_CHECK enum sk_status analytics_order_paid(struct sk_tx *tx, const struct analytics_sale *sale);
-SK_MUST_CHECK enum sk_status analytics_order_ended(struct sk_tx *tx, const struct analytics_sale *sale,
-						   enum analytics_step how);
+SK_MUST_CHECK enum sk_status analytics_order_paid(struct sk_tx *tx,
+						  const struct analytics_sale *sale);
+SK_MUST_CHECK enum sk_status
+analytics_order_ended(struct sk_tx *tx, const struct analytics_sale *sale, enum analytics_step how);
 SK_MUST_CHECK enum sk_status analytics_refunded(struct sk_tx *tx, const struct analytics_sale *sale,
 						const char *refund_id, int64_t amount);
 
@@ -77,11 +78,13 @@ SK_MUST_CHECK enum sk_status analytics_count(struct sk_tx *tx, enum analytics_st
 					     const char *day);
 
 SK_MUST_CHECK enum sk_status analytics_sales(struct sk_pg *pg, struct sk_context *context,
-					     const struct analytics_range *range, struct sk_rows *rows);
+					     const struct analytics_range *range,
+					     struct sk_rows *rows);
 SK_MUST_CHECK enum sk_status analytics_top(struct sk_pg *pg, struct sk_context *context,
 					   const struct analytics_range *range, int limit,
 					   struct sk_rows *rows);
 SK_MUST_CHECK enum sk_status analytics_funnel(struct sk_pg *pg, struct sk_context *context,
-					      const struct analytics_range *range, struct sk_rows *rows);
+					      const struct analytics_range *range,
+					      struct sk_rows *rows);
 
 #endif

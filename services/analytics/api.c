@@ -3,7 +3,7 @@
 #include "analytics.h"
 
 #define CURRENCIES_MAX 16
-#define TOP_MAX 100
+#define TOP_MAX	       100
 
 /* The columns of the sales report, as store.c selects them. */
 enum { SALES_DAY, SALES_CURRENCY, SALES_ORDERS, SALES_GROSS, SALES_REFUNDS, SALES_REFUNDED };
@@ -21,7 +21,8 @@ static enum sk_status decode_range(struct sk_request *request, struct analytics_
 
 	if (st == SK_OK)
 		st = sk_request_query_time(request, "to", 0, &to_us);
-	return st == SK_OK ? analytics_range_make(from_us, to_us, context->now_us, range, context) : st;
+	return st == SK_OK ? analytics_range_make(from_us, to_us, context->now_us, range, context)
+			   : st;
 }
 
 static void write_sales(struct sk_json *json, const struct sales_total *sales)
@@ -111,7 +112,8 @@ static enum sk_status get_sales(struct sk_request *request, struct sk_reply *rep
 }
 
 /* GET /v1/analytics/top-products?from=&to=&limit= */
-static enum sk_status get_top_products(struct sk_request *request, struct sk_reply *reply, void *app)
+static enum sk_status get_top_products(struct sk_request *request, struct sk_reply *reply,
+				       void *app)
 {
 	struct analytics_service *analytics = app;
 	struct analytics_range range;
@@ -123,8 +125,8 @@ static enum sk_status get_top_products(struct sk_request *request, struct sk_rep
 	if (st == SK_OK)
 		st = sk_request_query_int(request, "limit", 1, TOP_MAX, SK_PAGE_DEFAULT, &limit);
 	if (st == SK_OK)
-		st = analytics_top(analytics->parts->pg, sk_request_context(request), &range, (int)limit,
-				   &rows);
+		st = analytics_top(analytics->parts->pg, sk_request_context(request), &range,
+				   (int)limit, &rows);
 	if (st != SK_OK)
 		return st;
 	json = sk_reply_json(reply, 200);
@@ -159,7 +161,8 @@ static enum sk_status get_funnel(struct sk_request *request, struct sk_reply *re
 	enum sk_status st = decode_range(request, &range);
 
 	if (st == SK_OK)
-		st = analytics_funnel(analytics->parts->pg, sk_request_context(request), &range, &rows);
+		st = analytics_funnel(analytics->parts->pg, sk_request_context(request), &range,
+				      &rows);
 	if (st != SK_OK)
 		return st;
 	json = sk_reply_json(reply, 200);
@@ -188,8 +191,13 @@ static enum sk_status get_funnel(struct sk_request *request, struct sk_reply *re
 
 const struct sk_route ANALYTICS_ROUTES[] = {
 	{ .method = "GET", .path = "/v1/analytics/sales", .handle = get_sales, .access = SK_STAFF },
-	{ .method = "GET", .path = "/v1/analytics/top-products", .handle = get_top_products,
+	{ .method = "GET",
+	  .path = "/v1/analytics/top-products",
+	  .handle = get_top_products,
 	  .access = SK_STAFF },
-	{ .method = "GET", .path = "/v1/analytics/funnel", .handle = get_funnel, .access = SK_STAFF },
+	{ .method = "GET",
+	  .path = "/v1/analytics/funnel",
+	  .handle = get_funnel,
+	  .access = SK_STAFF },
 	{ .method = NULL },
 };

@@ -23,8 +23,8 @@ static size_t sum_lines(Souk__Orders__V1__Line **lines, size_t count, struct ana
 		while (at < used && strcmp(sums[at].sku, lines[i]->sku) != 0)
 			at++;
 		if (at == used)
-			sums[used++] = (struct analytics_line){ .sku = lines[i]->sku,
-								.title = lines[i]->title };
+			sums[used++] = (struct analytics_line) { .sku = lines[i]->sku,
+								 .title = lines[i]->title };
 		sums[at].quantity += lines[i]->quantity;
 		sums[at].revenue += lines[i]->line_total_minor;
 	}
@@ -36,10 +36,10 @@ static enum sk_status on_created(struct sk_tx *tx, const struct sk_message *mess
 	const Souk__Orders__V1__OrderCreated *event = (const void *)message->body;
 
 	(void)app;
-	return analytics_order_created(tx, &(struct analytics_sale){ .order_id = event->order_id,
-								     .currency = event->currency,
-								     .total = event->total_minor,
-								     .day = day_of(message) });
+	return analytics_order_created(tx, &(struct analytics_sale) { .order_id = event->order_id,
+								      .currency = event->currency,
+								      .total = event->total_minor,
+								      .day = day_of(message) });
 }
 
 static enum sk_status on_paid(struct sk_tx *tx, const struct sk_message *message, void *app)
@@ -50,12 +50,13 @@ static enum sk_status on_paid(struct sk_tx *tx, const struct sk_message *message
 
 	(void)app;
 	return analytics_order_paid(
-		tx, &(struct analytics_sale){ .order_id = event->order_id,
-					      .currency = event->currency,
-					      .total = event->total_minor,
-					      .day = day_of(message),
-					      .lines = lines,
-					      .lines_count = sum_lines(event->lines, event->n_lines, lines) });
+		tx, &(struct analytics_sale) {
+			    .order_id = event->order_id,
+			    .currency = event->currency,
+			    .total = event->total_minor,
+			    .day = day_of(message),
+			    .lines = lines,
+			    .lines_count = sum_lines(event->lines, event->n_lines, lines) });
 }
 
 static enum sk_status on_rejected(struct sk_tx *tx, const struct sk_message *message, void *app)
@@ -64,23 +65,24 @@ static enum sk_status on_rejected(struct sk_tx *tx, const struct sk_message *mes
 
 	(void)app;
 	return analytics_order_ended(tx,
-				     &(struct analytics_sale){ .order_id = event->order_id,
-							       .currency = event->currency,
-							       .total = event->total_minor,
-							       .day = day_of(message) },
+				     &(struct analytics_sale) { .order_id = event->order_id,
+								.currency = event->currency,
+								.total = event->total_minor,
+								.day = day_of(message) },
 				     ANALYTICS_REJECTED);
 }
 
-static enum sk_status on_payment_failed(struct sk_tx *tx, const struct sk_message *message, void *app)
+static enum sk_status on_payment_failed(struct sk_tx *tx, const struct sk_message *message,
+					void *app)
 {
 	const Souk__Orders__V1__OrderPaymentFailed *event = (const void *)message->body;
 
 	(void)app;
 	return analytics_order_ended(tx,
-				     &(struct analytics_sale){ .order_id = event->order_id,
-							       .currency = event->currency,
-							       .total = event->total_minor,
-							       .day = day_of(message) },
+				     &(struct analytics_sale) { .order_id = event->order_id,
+								.currency = event->currency,
+								.total = event->total_minor,
+								.day = day_of(message) },
 				     ANALYTICS_PAYMENT_FAILED);
 }
 
@@ -90,10 +92,10 @@ static enum sk_status on_cancelled(struct sk_tx *tx, const struct sk_message *me
 
 	(void)app;
 	return analytics_order_ended(tx,
-				     &(struct analytics_sale){ .order_id = event->order_id,
-							       .currency = event->currency,
-							       .total = event->total_minor,
-							       .day = day_of(message) },
+				     &(struct analytics_sale) { .order_id = event->order_id,
+								.currency = event->currency,
+								.total = event->total_minor,
+								.day = day_of(message) },
 				     ANALYTICS_CANCELLED);
 }
 
@@ -103,9 +105,9 @@ static enum sk_status on_refunded(struct sk_tx *tx, const struct sk_message *mes
 
 	(void)app;
 	return analytics_refunded(tx,
-				  &(struct analytics_sale){ .order_id = event->order_id,
-							    .currency = event->currency,
-							    .day = day_of(message) },
+				  &(struct analytics_sale) { .order_id = event->order_id,
+							     .currency = event->currency,
+							     .day = day_of(message) },
 				  event->refund_id, event->amount_minor);
 }
 

@@ -34,12 +34,9 @@ enum sk_status analytics_range_make(int64_t from_us, int64_t to_us, int64_t now_
 const char *analytics_step_name(enum analytics_step step)
 {
 	static const char *const names[ANALYTICS_STEPS] = {
-		[ANALYTICS_CART] = "carts",
-		[ANALYTICS_ITEM_ADDED] = "items_added",
-		[ANALYTICS_ORDER] = "orders",
-		[ANALYTICS_PAID] = "paid",
-		[ANALYTICS_REJECTED] = "rejected",
-		[ANALYTICS_PAYMENT_FAILED] = "payment_failed",
+		[ANALYTICS_CART] = "carts",	     [ANALYTICS_ITEM_ADDED] = "items_added",
+		[ANALYTICS_ORDER] = "orders",	     [ANALYTICS_PAID] = "paid",
+		[ANALYTICS_REJECTED] = "rejected",   [ANALYTICS_PAYMENT_FAILED] = "payment_failed",
 		[ANALYTICS_CANCELLED] = "cancelled",
 	};
 

@@ -35,10 +35,9 @@ static const struct sk_sql SQL_REFUNDED = {
 /* The sums. Rows of one day are hot: each transaction takes sales_day, product_day (in
  * SKU order) and funnel_day in this order, and a deadlock between batches is retried. */
 static const struct sk_sql SQL_ADD_SALE = {
-	"add_sale",
-	"INSERT INTO sales_day (day, currency, orders, gross) VALUES ($1, $2, 1, $3)"
-	" ON CONFLICT (day, currency) DO UPDATE"
-	"   SET orders = sales_day.orders + 1, gross = sales_day.gross + EXCLUDED.gross"
+	"add_sale", "INSERT INTO sales_day (day, currency, orders, gross) VALUES ($1, $2, 1, $3)"
+		    " ON CONFLICT (day, currency) DO UPDATE"
+		    "   SET orders = sales_day.orders + 1, gross = sales_day.gross + EXCLUDED.gross"
 };
 
 static const struct sk_sql SQL_ADD_REFUND = {
@@ -60,10 +59,12 @@ static const struct sk_sql SQL_ADD_PRODUCTS = {
 	"       revenue = product_day.revenue + EXCLUDED.revenue, title = EXCLUDED.title"
 };
 
-#define COUNT_SQL(column)                                                        \
-	{ "count_" #column, "INSERT INTO funnel_day (day, " #column ") VALUES ($1, 1)" \
-			    " ON CONFLICT (day) DO UPDATE SET " #column                \
-			    " = funnel_day." #column " + 1" }
+#define COUNT_SQL(column)                                                                          \
+	{                                                                                          \
+		"count_" #column, "INSERT INTO funnel_day (day, " #column ") VALUES ($1, 1)"       \
+				  " ON CONFLICT (day) DO UPDATE SET " #column                      \
+				  " = funnel_day." #column " + 1"                                  \
+	}
 
 static const struct sk_sql SQL_COUNT[ANALYTICS_STEPS] = {
 	[ANALYTICS_CART] = COUNT_SQL(carts),
@@ -76,16 +77,14 @@ static const struct sk_sql SQL_COUNT[ANALYTICS_STEPS] = {
 };
 
 static const struct sk_sql SQL_SALES = {
-	"sales",
-	"SELECT day, currency, orders, gross, refunds, refunded FROM sales_day"
-	" WHERE day BETWEEN $1::date AND $2::date ORDER BY day, currency"
+	"sales", "SELECT day, currency, orders, gross, refunds, refunded FROM sales_day"
+		 " WHERE day BETWEEN $1::date AND $2::date ORDER BY day, currency"
 };
 
 static const struct sk_sql SQL_TOP = {
-	"top",
-	"SELECT sku, max(title), currency, sum(quantity), sum(revenue) FROM product_day"
-	" WHERE day BETWEEN $1::date AND $2::date"
-	" GROUP BY sku, currency ORDER BY sum(revenue) DESC, sku LIMIT $3"
+	"top", "SELECT sku, max(title), currency, sum(quantity), sum(revenue) FROM product_day"
+	       " WHERE day BETWEEN $1::date AND $2::date"
+	       " GROUP BY sku, currency ORDER BY sum(revenue) DESC, sku LIMIT $3"
 };
 
 static const struct sk_sql SQL_FUNNEL = {
@@ -156,7 +155,8 @@ enum sk_status analytics_order_paid(struct sk_tx *tx, const struct analytics_sal
 	if (st != SK_OK || !made)
 		return st;
 	st = sk_tx_run(tx, &SQL_ADD_SALE,
-		       SK_PARAMS(sk_text(sale->day), sk_text(sale->currency), sk_int(sale->total)), NULL);
+		       SK_PARAMS(sk_text(sale->day), sk_text(sale->currency), sk_int(sale->total)),
+		       NULL);
 	if (st == SK_OK)
 		st = add_products(tx, sale);
 	return st == SK_OK ? analytics_count(tx, ANALYTICS_PAID, sale->day) : st;
@@ -168,7 +168,8 @@ enum sk_status analytics_order_ended(struct sk_tx *tx, const struct analytics_sa
 	bool made = false;
 	enum sk_status st = make_fact(tx, &SQL_ENDED,
 				      SK_PARAMS(sk_text(sale->order_id), sk_text(sale->currency),
-						sk_int(sale->total), sk_text(analytics_step_name(how))),
+						sk_int(sale->total),
+						sk_text(analytics_step_name(how))),
 				      &made);
 
 	return st == SK_OK && made ? analytics_count(tx, how, sale->day) : st;
@@ -186,7 +187,8 @@ enum sk_status analytics_refunded(struct sk_tx *tx, const struct analytics_sale 
 	if (st != SK_OK || !made)
 		return st;
 	return sk_tx_run(tx, &SQL_ADD_REFUND,
-			 SK_PARAMS(sk_text(sale->day), sk_text(sale->currency), sk_int(amount)), NULL);
+			 SK_PARAMS(sk_text(sale->day), sk_text(sale->currency), sk_int(amount)),
+			 NULL);
 }
 
 enum sk_status analytics_sales(struct sk_pg *pg, struct sk_context *context,
@@ -200,7 +202,8 @@ enum sk_status analytics_top(struct sk_pg *pg, struct sk_context *context,
 			     const struct analytics_range *range, int limit, struct sk_rows *rows)
 {
 	return sk_pg_run(pg, context, &SQL_TOP,
-			 SK_PARAMS(sk_text(range->first), sk_text(range->last), sk_int(limit)), rows);
+			 SK_PARAMS(sk_text(range->first), sk_text(range->last), sk_int(limit)),
+			 rows);
 }
 
 enum sk_status analytics_funnel(struct sk_pg *pg, struct sk_context *context,

@@ -2,12 +2,13 @@
 
 #include "audit.h"
 
-#define VERIFY_PAGE 1000
-#define VERIFY_MAX 200000 /* entries in one call; the answer says where to go on */
-#define EXPORT_MAX 5000
+#define VERIFY_PAGE	 1000
+#define VERIFY_MAX	 200000 /* entries in one call; the answer says where to go on */
+#define EXPORT_MAX	 5000
 #define EXPORT_MAX_BYTES SK_REPLY_MAX_BYTES
 
-static void write_entry(struct sk_json *json, const struct audit_entry *entry, struct sk_arena *arena)
+static void write_entry(struct sk_json *json, const struct audit_entry *entry,
+			struct sk_arena *arena)
 {
 	sk_json_int(json, "seq", entry->seq);
 	sk_json_text(json, "id", entry->id);
@@ -67,8 +68,9 @@ static enum sk_status get_entries(struct sk_request *request, struct sk_reply *r
 		return st;
 	if (found.count == filter.limit) {
 		found.count--;
-		cursor = sk_cursor_make(arena, sk_arena_printf(arena, "%lld",
-							       (long long)found.list[found.count - 1].seq));
+		cursor = sk_cursor_make(
+			arena,
+			sk_arena_printf(arena, "%lld", (long long)found.list[found.count - 1].seq));
 	}
 	json = sk_reply_json(reply, 200);
 	sk_json_begin_list(json);
@@ -109,7 +111,8 @@ static enum sk_status verify_page(struct audit_service *audit, struct sk_context
 			state->last = page.list[i];
 			continue;
 		}
-		state->reason = audit_check(state->last.seq > 0 ? &state->last : NULL, &page.list[i]);
+		state->reason = audit_check(state->last.seq > 0 ? &state->last : NULL,
+					    &page.list[i]);
 		if (state->reason != NULL) {
 			state->bad_seq = page.list[i].seq;
 		} else {
@@ -125,7 +128,8 @@ static enum sk_status verify(struct audit_service *audit, struct sk_context *con
 {
 	enum sk_status st = SK_OK;
 
-	while (st == SK_OK && !state->complete && state->reason == NULL && state->verified < VERIFY_MAX) {
+	while (st == SK_OK && !state->complete && state->reason == NULL &&
+	       state->verified < VERIFY_MAX) {
 		struct sk_context page;
 
 		sk_context_init(&page, sk_context_remaining_ms(context, 5000));
@@ -143,7 +147,8 @@ static enum sk_status get_verify(struct sk_request *request, struct sk_reply *re
 	struct sk_context *context = sk_request_context(request);
 	struct verification state = { 0 };
 	struct sk_json *json;
-	enum sk_status st = sk_request_query_int(request, "from", 1, INT64_MAX / 2, 1, &state.from_seq);
+	enum sk_status st = sk_request_query_int(request, "from", 1, INT64_MAX / 2, 1,
+						 &state.from_seq);
 
 	if (st == SK_OK)
 		st = verify(app, context, &state);
@@ -155,7 +160,8 @@ static enum sk_status get_verify(struct sk_request *request, struct sk_reply *re
 	sk_json_int(json, "verified", state.verified);
 	sk_json_bool(json, "complete", state.complete && state.reason == NULL);
 	sk_json_int(json, "head_seq", state.last.seq);
-	sk_json_text(json, "head_hash", audit_hex(context->arena, state.last.hash, AUDIT_HASH_BYTES));
+	sk_json_text(json, "head_hash",
+		     audit_hex(context->arena, state.last.hash, AUDIT_HASH_BYTES));
 	if (state.reason != NULL) {
 		sk_json_int(json, "bad_seq", state.bad_seq);
 		sk_json_text(json, "reason", state.reason);
@@ -177,7 +183,8 @@ static enum sk_status get_export(struct sk_request *request, struct sk_reply *re
 	if (st == SK_OK)
 		st = sk_request_query_int(request, "limit", 1, EXPORT_MAX, EXPORT_MAX, &limit);
 	if (st == SK_OK)
-		st = audit_read(audit->parts->pg, sk_request_context(request), from, (int)limit, &page);
+		st = audit_read(audit->parts->pg, sk_request_context(request), from, (int)limit,
+				&page);
 	if (st != SK_OK)
 		return st;
 	sk_buf_init(&lines, arena, EXPORT_MAX_BYTES);

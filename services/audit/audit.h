@@ -7,7 +7,7 @@
 
 #include "sk_service.h"
 
-#define AUDIT_HASH_BYTES 32
+#define AUDIT_HASH_BYTES     32
 #define AUDIT_HASH_HEX_BYTES (AUDIT_HASH_BYTES * 2 + 1)
 
 /* One entry. Strings are never NULL and live as long as the arena they were made in. */
@@ -82,7 +82,7 @@ SK_MUST_CHECK enum sk_status audit_find(struct sk_pg *pg, struct sk_context *con
 					struct audit_entries *entries);
 
 /* Up to limit entries from seq on, oldest first, with their data. */
-SK_MUST_CHECK enum sk_status audit_read(struct sk_pg *pg, struct sk_context *context, int64_t from_seq,
-					int limit, struct audit_entries *entries);
+SK_MUST_CHECK enum sk_status audit_read(struct sk_pg *pg, struct sk_context *context,
+					int64_t from_seq, int limit, struct audit_entries *entries);
 
 #endif

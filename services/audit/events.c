@@ -27,7 +27,7 @@ static struct audit_entry entry_of(const struct sk_message *message)
 	struct sk_arena *arena = message->context->arena;
 	bool secret = audit_type_is_secret(delivery->type);
 
-	return (struct audit_entry){
+	return (struct audit_entry) {
 		.id = delivery->id,
 		.at_us = delivery->time_us,
 		.subject = delivery->subject,

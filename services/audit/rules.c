@@ -38,9 +38,10 @@ static void hash_number(crypto_hash_sha256_state *state, int64_t number)
 void audit_hash(const struct audit_entry *entry, unsigned char hash[AUDIT_HASH_BYTES])
 {
 	crypto_hash_sha256_state state;
-	const char *const texts[] = { entry->id,	entry->subject, entry->type,   entry->source,
-				      entry->account_id, entry->role,	 entry->address, entry->action,
-				      entry->entity,	 entry->entity_id, entry->detail, entry->trace_id };
+	const char *const texts[] = { entry->id,	entry->subject,	   entry->type,
+				      entry->source,	entry->account_id, entry->role,
+				      entry->address,	entry->action,	   entry->entity,
+				      entry->entity_id, entry->detail,	   entry->trace_id };
 
 	crypto_hash_sha256_init(&state);
 	crypto_hash_sha256_update(&state, entry->prev_hash, AUDIT_HASH_BYTES);
@@ -78,10 +79,11 @@ static bool is_one_of(const char *type, const char *const *types)
 
 bool audit_type_is_secret(const char *type)
 {
-	static const char *const types[] = { "souk.sessions.v1.OtpRequested",
-					     "souk.sessions.v1.PasswordResetRequested",
-					     "souk.sessions.v1.SessionOpened", /* a cart token's hash */
-					     "souk.orders.v1.PaymentRequested", NULL };
+	static const char *const types[] = {
+		"souk.sessions.v1.OtpRequested", "souk.sessions.v1.PasswordResetRequested",
+		"souk.sessions.v1.SessionOpened", /* a cart token's hash */
+		"souk.orders.v1.PaymentRequested", NULL
+	};
 
 	return is_one_of(type, types);
 }
@@ -98,8 +100,8 @@ const char *audit_action_of(struct sk_arena *arena, const char *subject)
 {
 	const char *last = strrchr(subject, '.');
 
-	return last == NULL ? sk_arena_strdup(arena, subject) :
-			      sk_arena_printf(arena, "%.*s", (int)(last - subject), subject);
+	return last == NULL ? sk_arena_strdup(arena, subject)
+			    : sk_arena_printf(arena, "%.*s", (int)(last - subject), subject);
 }
 
 const char *audit_entity_id_of(const char *subject)

@@ -10,10 +10,22 @@
 static struct audit_entry entry_with(int64_t seq, const struct audit_entry *previous)
 {
 	struct audit_entry entry = {
-		.seq = seq, .at_us = 1700000000000000, .id = "id", .subject = "orders.created.7",
-		.type = "souk.orders.v1.OrderCreated", .source = "souk/order", .account_id = "",
-		.role = "", .address = "", .action = "orders.created", .entity = "order",
-		.entity_id = "7", .detail = "", .trace_id = "t", .data = "bytes", .len = 5,
+		.seq = seq,
+		.at_us = 1700000000000000,
+		.id = "id",
+		.subject = "orders.created.7",
+		.type = "souk.orders.v1.OrderCreated",
+		.source = "souk/order",
+		.account_id = "",
+		.role = "",
+		.address = "",
+		.action = "orders.created",
+		.entity = "order",
+		.entity_id = "7",
+		.detail = "",
+		.trace_id = "t",
+		.data = "bytes",
+		.len = 5,
 	};
 
 	if (previous != NULL)
