@@ -31,11 +31,13 @@
 /* How long a message that failed stays away, by the number of its deliveries. */
 static const int RETRY_DELAY_MS[] = { 50, 200, 500, 1000, 3000, 10000, 30000, 60000 };
 
-static const struct sk_sql SQL_INBOX_ADD = { "inbox_add",
-					     "INSERT INTO inbox (consumer, message_id)"
-					     " SELECT $1, id FROM unnest($2::text[]) AS id"
-					     " ON CONFLICT DO NOTHING"
-					     " RETURNING message_id" };
+static const struct sk_sql SQL_INBOX_ADD = {
+	"inbox_add",
+	"INSERT INTO inbox (consumer, message_id)"
+	" SELECT $1, id FROM unnest($2::text[]) AS id"
+	" ON CONFLICT DO NOTHING"
+	" RETURNING message_id",
+};
 
 enum verdict {
 	ACKNOWLEDGE, /* the effect is committed */

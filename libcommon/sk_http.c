@@ -295,20 +295,22 @@ static void make_route(struct sk_http *http, const struct sk_route *row)
 {
 	struct sk__route *route = &http->routes[http->routes_count++];
 	struct sk_metrics *metrics = http->parts->metrics;
-	char labels[160];
+	struct sk_arena *arena = sk_arena_open(0);
+	const char *labels;
 
 	sk__route_init(route, row);
 	for (int digit = 1; digit < 6; digit++) {
-		snprintf(labels, sizeof(labels), "method=\"%s\",route=\"%s\",status=\"%dxx\"",
-			 row->method, row->path, digit);
+		labels = sk_arena_printf(arena, "method=\"%s\",route=\"%s\",status=\"%dxx\"",
+					 row->method, row->path, digit);
 		route->answers[digit] = sk_metrics_counter(metrics, "souk_http_requests_total",
 							   "requests by route and status", labels);
 	}
 	route->answers[0] = route->answers[5];
-	snprintf(labels, sizeof(labels), "method=\"%s\",route=\"%s\"", row->method, row->path);
+	labels = sk_arena_printf(arena, "method=\"%s\",route=\"%s\"", row->method, row->path);
 	route->duration = sk_metrics_histogram(metrics, "souk_http_request_seconds",
 					       "time of a request, from its head to its answer",
 					       labels);
+	sk_arena_close(&arena);
 }
 
 static size_t count_rows(const struct sk_route *rows)
@@ -324,7 +326,8 @@ static void make_routes(struct sk_http *http)
 {
 	const struct sk_route *tables[] = { http->service->routes, SK__OWN_ROUTES };
 
-	http->routes = calloc(count_rows(tables[0]) + count_rows(tables[1]), sizeof(*http->routes));
+	http->routes = calloc(count_rows(tables[0]) + count_rows(tables[1]) + 1,
+			      sizeof(*http->routes));
 	if (http->routes == NULL)
 		abort();
 	for (size_t i = 0; i < 2; i++)

@@ -14,7 +14,7 @@
 
 #define PIECE_BYTES                                                                                \
 	2048 /* small: of a piece of a chunk mg_read wants every byte, see sk_http_watch.c */
-#define LINGER_MAX_BYTES (1024 * 1024)
+#define LINGER_MAX_BYTES 1048576
 #define LINGER_MAX_US	 SK_SECOND_US
 
 /* mg_read for as long as the thread may wait; 0: the end, -1: cut off, malformed, or late. */

@@ -2,7 +2,7 @@
  * they are for the supervisor, for Prometheus and for people with a shell. */
 #include "sk_http_internal.h"
 
-#define METRICS_MAX_BYTES (1024 * 1024)
+#define METRICS_MAX_BYTES 1048576
 
 /* The process lives: nothing is asked, so that a store that is down restarts nobody. */
 static enum sk_status get_healthz(struct sk_request *request, struct sk_reply *reply, void *app)

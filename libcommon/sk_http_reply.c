@@ -4,10 +4,10 @@
 
 #include "sk_http_internal.h"
 
-#define PROBLEM_MAX_BYTES      (64 * 1024)
-#define HEADER_VALUE_MAX_BYTES 960	   /* the longest of our own: a cookie of 200 */
-#define HEAD_MAX_BYTES	       (17 * 1024) /* SK_REPLY_HEADERS_MAX of them, and our own */
-#define KEPT_BYTES	       (64 * 1024)
+#define PROBLEM_MAX_BYTES      65536
+#define HEADER_VALUE_MAX_BYTES 960		   /* the longest of our own: a cookie of 200 */
+#define HEAD_MAX_BYTES	       ((size_t)17 * 1024) /* SK_REPLY_HEADERS_MAX of them, and our own */
+#define KEPT_BYTES	       ((size_t)64 * 1024)
 #define RETRY_AFTER_S	       1 /* where nothing more is known */
 
 int sk__http_status_of(enum sk_status status)

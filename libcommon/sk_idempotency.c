@@ -14,7 +14,7 @@
 static const struct sk_sql SQL_CLAIM = {
 	"idempotency_claim",
 	"INSERT INTO idempotency_key (scope, key, request_hash) VALUES ($1, $2, $3)"
-	" ON CONFLICT DO NOTHING RETURNING 1"
+	" ON CONFLICT DO NOTHING RETURNING 1",
 };
 
 static const struct sk_sql SQL_FIND = { "idempotency_find",

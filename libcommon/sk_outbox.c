@@ -35,26 +35,29 @@
 
 static const struct sk_sql SQL_ADD = {
 	"outbox_add",
-	"INSERT INTO outbox (id, subject, type, traceparent, payload) VALUES ($1, $2, $3, $4, $5)"
+	"INSERT INTO outbox (id, subject, type, traceparent, payload) VALUES ($1, $2, $3, $4, $5)",
 };
 
 static const struct sk_sql SQL_LEAD = {
-	"outbox_lead", "SELECT pg_try_advisory_lock(hashtext('souk outbox'), hashtext($1))"
+	"outbox_lead",
+	"SELECT pg_try_advisory_lock(hashtext('souk outbox'), hashtext($1))",
 };
 
 static const struct sk_sql SQL_UNSENT = {
-	"outbox_unsent", "SELECT seq, id, subject, type, traceparent, payload, created_at"
-			 " FROM outbox WHERE sent_at IS NULL ORDER BY seq LIMIT $1"
+	"outbox_unsent",
+	"SELECT seq, id, subject, type, traceparent, payload, created_at"
+	" FROM outbox WHERE sent_at IS NULL ORDER BY seq LIMIT $1",
 };
 
 static const struct sk_sql SQL_SENT = {
-	"outbox_sent", "UPDATE outbox SET sent_at = now() WHERE seq = ANY($1::bigint[])"
+	"outbox_sent",
+	"UPDATE outbox SET sent_at = now() WHERE seq = ANY($1::bigint[])",
 };
 
 static const struct sk_sql SQL_BACKLOG = {
 	"outbox_backlog",
 	"SELECT count(*), coalesce(extract(epoch FROM now() - min(created_at)), 0)::bigint"
-	" FROM outbox WHERE sent_at IS NULL"
+	" FROM outbox WHERE sent_at IS NULL",
 };
 
 static const struct sk_sql SQL_TRIM[] = {

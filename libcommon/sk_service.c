@@ -27,7 +27,8 @@
 #define RUN_MAGIC	      0x73657276u
 
 static const struct sk_sql SQL_SCHEMA_COUNT = {
-	"schema_count", "SELECT count(*) FROM schema_migration WHERE name = ANY($1::text[])"
+	"schema_count",
+	"SELECT count(*) FROM schema_migration WHERE name = ANY($1::text[])",
 };
 
 /* Everything of one run, in the order in which it is opened. */

@@ -7,7 +7,7 @@ static const struct sk_sql SQL_CREATED = {
 	"INSERT INTO order_fact (order_id, currency, total, created_on) VALUES ($1, $2, $3, $4)"
 	" ON CONFLICT (order_id) DO UPDATE SET created_on = EXCLUDED.created_on"
 	"   WHERE order_fact.created_on IS NULL"
-	" RETURNING 1"
+	" RETURNING 1",
 };
 
 static const struct sk_sql SQL_PAID = {
@@ -15,7 +15,7 @@ static const struct sk_sql SQL_PAID = {
 	"INSERT INTO order_fact (order_id, currency, total, paid_on) VALUES ($1, $2, $3, $4)"
 	" ON CONFLICT (order_id) DO UPDATE SET paid_on = EXCLUDED.paid_on"
 	"   WHERE order_fact.paid_on IS NULL"
-	" RETURNING 1"
+	" RETURNING 1",
 };
 
 static const struct sk_sql SQL_ENDED = {
@@ -23,28 +23,29 @@ static const struct sk_sql SQL_ENDED = {
 	"INSERT INTO order_fact (order_id, currency, total, ended_as) VALUES ($1, $2, $3, $4)"
 	" ON CONFLICT (order_id) DO UPDATE SET ended_as = EXCLUDED.ended_as"
 	"   WHERE order_fact.ended_as IS NULL"
-	" RETURNING 1"
+	" RETURNING 1",
 };
 
 static const struct sk_sql SQL_REFUNDED = {
 	"refunded",
 	"INSERT INTO refund_fact (refund_id, order_id, amount, refunded_on) VALUES ($1, $2, $3, $4)"
-	" ON CONFLICT DO NOTHING RETURNING 1"
+	" ON CONFLICT DO NOTHING RETURNING 1",
 };
 
 /* The sums. Rows of one day are hot: each transaction takes sales_day, product_day (in
  * SKU order) and funnel_day in this order, and a deadlock between batches is retried. */
 static const struct sk_sql SQL_ADD_SALE = {
-	"add_sale", "INSERT INTO sales_day (day, currency, orders, gross) VALUES ($1, $2, 1, $3)"
-		    " ON CONFLICT (day, currency) DO UPDATE"
-		    "   SET orders = sales_day.orders + 1, gross = sales_day.gross + EXCLUDED.gross"
+	"add_sale",
+	"INSERT INTO sales_day (day, currency, orders, gross) VALUES ($1, $2, 1, $3)"
+	" ON CONFLICT (day, currency) DO UPDATE"
+	"   SET orders = sales_day.orders + 1, gross = sales_day.gross + EXCLUDED.gross",
 };
 
 static const struct sk_sql SQL_ADD_REFUND = {
 	"add_refund",
 	"INSERT INTO sales_day (day, currency, refunds, refunded) VALUES ($1, $2, 1, $3)"
 	" ON CONFLICT (day, currency) DO UPDATE"
-	"   SET refunds = sales_day.refunds + 1, refunded = sales_day.refunded + EXCLUDED.refunded"
+	"   SET refunds = sales_day.refunds + 1, refunded = sales_day.refunded + EXCLUDED.refunded",
 };
 
 static const struct sk_sql SQL_ADD_PRODUCTS = {
@@ -56,7 +57,7 @@ static const struct sk_sql SQL_ADD_PRODUCTS = {
 	"   ORDER BY sku"
 	" ON CONFLICT (day, currency, sku) DO UPDATE"
 	"   SET quantity = product_day.quantity + EXCLUDED.quantity,"
-	"       revenue = product_day.revenue + EXCLUDED.revenue, title = EXCLUDED.title"
+	"       revenue = product_day.revenue + EXCLUDED.revenue, title = EXCLUDED.title",
 };
 
 #define COUNT_SQL(column)                                                                          \
@@ -77,20 +78,22 @@ static const struct sk_sql SQL_COUNT[ANALYTICS_STEPS] = {
 };
 
 static const struct sk_sql SQL_SALES = {
-	"sales", "SELECT day, currency, orders, gross, refunds, refunded FROM sales_day"
-		 " WHERE day BETWEEN $1::date AND $2::date ORDER BY day, currency"
+	"sales",
+	"SELECT day, currency, orders, gross, refunds, refunded FROM sales_day"
+	" WHERE day BETWEEN $1::date AND $2::date ORDER BY day, currency",
 };
 
 static const struct sk_sql SQL_TOP = {
-	"top", "SELECT sku, max(title), currency, sum(quantity), sum(revenue) FROM product_day"
-	       " WHERE day BETWEEN $1::date AND $2::date"
-	       " GROUP BY sku, currency ORDER BY sum(revenue) DESC, sku LIMIT $3"
+	"top",
+	"SELECT sku, max(title), currency, sum(quantity), sum(revenue) FROM product_day"
+	" WHERE day BETWEEN $1::date AND $2::date"
+	" GROUP BY sku, currency ORDER BY sum(revenue) DESC, sku LIMIT $3",
 };
 
 static const struct sk_sql SQL_FUNNEL = {
 	"funnel",
 	"SELECT day, carts, items_added, orders, paid, rejected, payment_failed, cancelled"
-	" FROM funnel_day WHERE day BETWEEN $1::date AND $2::date ORDER BY day"
+	" FROM funnel_day WHERE day BETWEEN $1::date AND $2::date ORDER BY day",
 };
 
 /* Runs a statement that makes a fact; *made says whether it was new. */

@@ -7,36 +7,43 @@
  * the head would be read from a snapshot older than the lock. It ends with the
  * transaction, so that the next writer sees the new head. */
 static const struct sk_sql SQL_LOCK_CHAIN = {
-	"lock_chain", "SELECT pg_advisory_xact_lock(hashtext('souk audit chain'))"
+	"lock_chain",
+	"SELECT pg_advisory_xact_lock(hashtext('souk audit chain'))",
 };
 
-static const struct sk_sql SQL_HEAD = { "head",
-					"SELECT seq, hash FROM entry ORDER BY seq DESC LIMIT 1" };
+static const struct sk_sql SQL_HEAD = {
+	"head",
+	"SELECT seq, hash FROM entry ORDER BY seq DESC LIMIT 1",
+};
 
 static const struct sk_sql SQL_APPEND = {
 	"append",
 	"INSERT INTO entry (seq, id, at, subject, type, source, account_id, role, address, action,"
 	"  entity, entity_id, detail, trace_id, data, prev_hash, hash)"
-	" VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)"
+	" VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)",
 };
 
 #define ENTRY_COLUMNS                                                                              \
 	"seq, id, at, subject, type, source, account_id, role, address, action, entity, "          \
 	"entity_id, detail, trace_id, prev_hash, hash"
 
-static const struct sk_sql SQL_FIND = { "find", "SELECT " ENTRY_COLUMNS ", ''::bytea FROM entry"
-						" WHERE seq < $1"
-						"   AND ($2::text IS NULL OR account_id = $2)"
-						"   AND ($3::text IS NULL OR action = $3)"
-						"   AND ($4::text IS NULL OR trace_id = $4)"
-						"   AND ($5::text IS NULL OR entity_id = $5)"
-						"   AND ($6::timestamptz IS NULL OR at >= $6)"
-						"   AND ($7::timestamptz IS NULL OR at < $7)"
-						" ORDER BY seq DESC LIMIT $8" };
+static const struct sk_sql SQL_FIND = {
+	"find",
+	"SELECT " ENTRY_COLUMNS ", ''::bytea FROM entry"
+	" WHERE seq < $1"
+	"   AND ($2::text IS NULL OR account_id = $2)"
+	"   AND ($3::text IS NULL OR action = $3)"
+	"   AND ($4::text IS NULL OR trace_id = $4)"
+	"   AND ($5::text IS NULL OR entity_id = $5)"
+	"   AND ($6::timestamptz IS NULL OR at >= $6)"
+	"   AND ($7::timestamptz IS NULL OR at < $7)"
+	" ORDER BY seq DESC LIMIT $8",
+};
 
-static const struct sk_sql SQL_READ = { "read",
-					"SELECT " ENTRY_COLUMNS
-					", data FROM entry WHERE seq >= $1 ORDER BY seq LIMIT $2" };
+static const struct sk_sql SQL_READ = {
+	"read",
+	"SELECT " ENTRY_COLUMNS ", data FROM entry WHERE seq >= $1 ORDER BY seq LIMIT $2",
+};
 
 static void copy_hash(const struct sk_rows *rows, int row, int column, struct sk_arena *arena,
 		      unsigned char hash[AUDIT_HASH_BYTES])
