@@ -12,8 +12,8 @@
 
 #include "sk_time.h"
 
-#define PIECE_BYTES                                                                                \
-	2048 /* small: of a piece of a chunk mg_read wants every byte, see sk_http_watch.c */
+/* Small: of a piece of a chunk mg_read wants every byte (see sk_http_watch.c). */
+#define PIECE_BYTES	 2048
 #define LINGER_MAX_BYTES 1048576
 #define LINGER_MAX_US	 SK_SECOND_US
 
