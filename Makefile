@@ -184,8 +184,9 @@ check-headers: $(PROTO_HEADERS)
 		printf '#include "%s"\nextern int souk_check;\n' "$$PWD/$$header" | $(CC) $(CPPFLAGS) $(WARNINGS) -Wno-unused-function -std=c17 -fsyntax-only -x c - \
 		|| exit 1; done; echo "check-headers: each header compiles alone"
 
-lint: check-headers tidy ## house rules, header check, clang-tidy
+lint: check-headers tidy $(TOPOLOGY) ## house rules, contracts, headers, clang-tidy, format
 	$(PYTHON) tests/lint/check.py
+	$(PYTHON) proto/check.py --topology $(TOPOLOGY)
 	clang-format --dry-run -Werror $(C_FILES)
 
 TIDY_STAMPS := $(patsubst %.c,$(BUILD)/tidy/%.ok,$(filter-out %/test/%,$(filter %.c,$(C_FILES))))

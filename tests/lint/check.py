@@ -5,6 +5,7 @@
 - rooms: no service includes another's header or names another's schema or Valkey keys
 - banned functions, and sleeping in tests
 - sizes: functions up to 80 lines, files up to 800, up to 5 parameters in a function (6 in static ones)
+- the tour in services/README.md names what is there
 - every function that returns enum sk_status in a header is marked SK_MUST_CHECK
 """
 import json
@@ -102,6 +103,19 @@ def check_sizes(problems: list[str]) -> None:
             problems.append(f"{where}: {row['name']} has {parameters} parameters, more than {PARAMETERS_MAX}")
 
 
+def check_tour(problems: list[str]) -> None:
+    """'Follow an order through the code' names files and functions that are there."""
+    page = ROOT / "services" / "README.md"
+    steps = re.findall(r"`([\w./]+\.c)` → ((?:`\w+`(?:, )?)+)", page.read_text())
+    if len(steps) < 8:
+        problems.append("services/README.md: the tour of an order is gone")
+    for name, functions in steps:
+        path = (page.parent / name).resolve()
+        for function in re.findall(r"`(\w+)`", functions):
+            if not path.exists() or not re.search(rf"\b{function}\(", path.read_text()):
+                problems.append(f"services/README.md: {name} has no {function}")
+
+
 def check_must_check(problems: list[str]) -> None:
     for path in sources("services/*/*.h", "libcommon/*.h"):
         for number, line in enumerate(path.read_text().splitlines(), 1):
@@ -111,7 +125,7 @@ def check_must_check(problems: list[str]) -> None:
 
 def main() -> None:
     problems: list[str] = []
-    for check in (check_calls, check_rooms, check_sizes, check_must_check):
+    for check in (check_calls, check_rooms, check_sizes, check_tour, check_must_check):
         check(problems)
     print(*problems, sep="\n")
     if problems:
