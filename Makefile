@@ -194,7 +194,8 @@ TIDY_STAMPS := $(patsubst %.c,$(BUILD)/tidy/%.ok,$(filter-out %/test/%,$(filter 
 tidy: $(TIDY_STAMPS)
 $(BUILD)/tidy/%.ok: %.c .clang-tidy $(wildcard libcommon/*.h) | $(PROTO_HEADERS)
 	@mkdir -p $(@D)
-	clang-tidy --quiet $< -- -std=c17 $(CPPFLAGS) -Iservices/$(word 2,$(subst /, ,$*)) 2>/dev/null
+	@echo "  TIDY  $<"
+	$(Q)clang-tidy --quiet $< -- -std=c17 $(CPPFLAGS) -Iservices/$(word 2,$(subst /, ,$*)) 2>/dev/null
 	@touch $@
 
 # ---- the local stack ----
