@@ -2,6 +2,8 @@
 
 SERVICES := session catalog cart order inventory payment shipping notification audit analytics
 
+MAKEFLAGS += --no-print-directory
+
 # BUILD is the folder for everything made; `make sanitize` uses build/sanitize.
 BUILD ?= build
 CC ?= gcc
