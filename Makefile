@@ -191,7 +191,7 @@ lint: check-headers tidy $(TOPOLOGY) ## house rules, contracts, headers, clang-t
 	$(PYTHON) proto/check.py --topology $(TOPOLOGY)
 	clang-format --dry-run -Werror $(C_FILES)
 
-TIDY_STAMPS := $(patsubst %.c,$(BUILD)/tidy/%.ok,$(filter-out %/test/%,$(filter %.c,$(C_FILES))))
+TIDY_STAMPS := $(patsubst %.c,$(BUILD)/tidy/%.ok,$(wildcard libcommon/*.c services/*/*.c deploy/soukctl/*.c))
 .PHONY: tidy
 tidy: $(TIDY_STAMPS)
 $(BUILD)/tidy/%.ok: %.c .clang-tidy $(wildcard libcommon/*.h) | $(PROTO_HEADERS)

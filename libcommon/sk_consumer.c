@@ -425,7 +425,7 @@ struct sk_consumers *sk_consumers_open(const struct sk_consumer *rows, struct sk
 	all->list = calloc((size_t)all->count + 1, sizeof(*all->list));
 	if (all->list == NULL)
 		abort();
-	for (int i = 0; i < all->count; i++)
+	for (int i = 0; rows != NULL && i < all->count; i++)
 		start(all, i, &rows[i], metrics);
 	return all;
 }

@@ -6,7 +6,7 @@
 
 #include <string.h>
 
-#define SLICE_BYTES (64 * 1024) /* taken from the caller at a time */
+#define SLICE_BYTES ((size_t)64 * 1024) /* taken from the caller at a time */
 
 enum state {
 	FIELD_BEGIN,

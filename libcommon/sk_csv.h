@@ -22,9 +22,9 @@
 
 #include "sk_arena.h"
 
-#define SK_CSV_FIELD_MAX_BYTES	(64 * 1024)  /* a product's description */
-#define SK_CSV_RECORD_MAX_BYTES (512 * 1024) /* a whole record, quotes included */
-#define SK_CSV_COLUMNS_MAX	256	     /* Shopify's own files have under 100 */
+#define SK_CSV_FIELD_MAX_BYTES	((size_t)64 * 1024)  /* a product's description */
+#define SK_CSV_RECORD_MAX_BYTES ((size_t)512 * 1024) /* a whole record, quotes included */
+#define SK_CSV_COLUMNS_MAX	256		     /* Shopify's own files have under 100 */
 
 struct sk_csv_field {
 	const char *text; /* without its quotes; ends in NUL */

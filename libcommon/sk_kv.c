@@ -116,7 +116,7 @@ static bool log_in(const struct sk_kv *kv, redisContext *connection)
 static redisContext *connect_now(const struct sk_kv *kv)
 {
 	struct timeval timeout = { .tv_sec = kv->timeout_ms / 1000,
-				   .tv_usec = kv->timeout_ms % 1000 * 1000 };
+				   .tv_usec = (suseconds_t)(kv->timeout_ms % 1000) * 1000 };
 	redisContext *connection = kv->url.path[0] != '\0'
 					   ? redisConnectUnixWithTimeout(kv->url.path, timeout)
 					   : redisConnectWithTimeout(kv->url.host, kv->url.port,
@@ -314,6 +314,7 @@ static enum sk_status round_trip(struct sk_kv *kv, struct sk_context *context,
 	*lost = false;
 	if (st != SK_OK)
 		return st;
+	assert(connection != NULL);
 	for (size_t i = 0; i < count; i++)
 		append(connection, &commands[i]);
 	st = read_replies(connection, context, count, replies);

@@ -16,7 +16,7 @@
 #include "sk_log.h"
 #include "sk_time.h"
 
-#define ARRAY_MAX_BYTES (4 * 1024 * 1024)
+#define ARRAY_MAX_BYTES ((size_t)4 * 1024 * 1024)
 #define PARAMETERS_MAX	40
 
 /* ---- parameters ---- */

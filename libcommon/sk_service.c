@@ -23,7 +23,7 @@
 #include "sk_describe.h"
 
 #define START_TIMEOUT_MS      5000
-#define DESCRIPTION_MAX_BYTES (1024 * 1024)
+#define DESCRIPTION_MAX_BYTES ((size_t)1024 * 1024)
 #define RUN_MAGIC	      0x73657276u
 
 static const struct sk_sql SQL_SCHEMA_COUNT = {

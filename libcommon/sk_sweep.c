@@ -121,7 +121,7 @@ struct sk_sweeps *sk_sweeps_open(const struct sk_sweep *rows, void *app, struct 
 	all->list = calloc((size_t)all->count + 1, sizeof(*all->list));
 	if (all->list == NULL)
 		abort();
-	for (int i = 0; i < all->count; i++)
+	for (int i = 0; rows != NULL && i < all->count; i++)
 		start(all, i, &rows[i], metrics);
 	return all;
 }

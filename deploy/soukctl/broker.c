@@ -110,13 +110,13 @@ static cJSON *stream_config(const struct stream *stream)
 	cJSON_AddStringToObject(config, "storage", "file");
 	/* A full stream refuses, loudly, and the outbox keeps the event. */
 	cJSON_AddStringToObject(config, "discard", stream->compacted ? "old" : "new");
-	add_integer(config, "max_age", stream->compacted ? 0 : hours * 3600 * NANOSECONDS);
+	add_integer(config, "max_age", stream->compacted ? 0 : NANOSECONDS * 3600 * hours);
 	add_integer(config, "max_msgs_per_subject", stream->compacted ? 1 : -1);
 	add_integer(config, "max_msgs", -1);
 	add_integer(config, "max_bytes", -1);
 	add_integer(config, "max_consumers", -1);
 	add_integer(config, "max_msg_size", MESSAGE_MAX_BYTES);
-	add_integer(config, "duplicate_window", DUPLICATE_WINDOW_S * NANOSECONDS);
+	add_integer(config, "duplicate_window", NANOSECONDS * DUPLICATE_WINDOW_S);
 	add_integer(config, "num_replicas", replicas());
 	cJSON_AddBoolToObject(config, "allow_direct", stream->direct || stream->compacted);
 	cJSON_AddBoolToObject(config, "deny_delete", true);
@@ -200,7 +200,7 @@ static cJSON *consumer_request(const char *stream, const char *name, const char 
 	cJSON_AddStringToObject(config, "deliver_policy", "all");
 	cJSON_AddStringToObject(config, "ack_policy", "explicit");
 	cJSON_AddStringToObject(config, "replay_policy", "instant");
-	add_integer(config, "ack_wait", ACK_WAIT_S * NANOSECONDS);
+	add_integer(config, "ack_wait", NANOSECONDS * ACK_WAIT_S);
 	/* libcommon counts deliveries and buries; the broker must never drop one by itself. */
 	add_integer(config, "max_deliver", -1);
 	add_integer(config, "max_ack_pending", MAX_ACK_PENDING);

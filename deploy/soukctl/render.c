@@ -15,7 +15,7 @@
 #include "sk_buf.h"
 #include "soukctl.h"
 
-#define OUTPUT_MAX_BYTES (1024 * 1024)
+#define OUTPUT_MAX_BYTES ((size_t)1024 * 1024)
 #define BCRYPT_COST	 4 /* the passwords are 256 random bits: nothing to stretch */
 
 /* ---- the broker's users ---- */

@@ -21,7 +21,7 @@
 
 #define CURRENCY	"GBP"
 #define PASSWORD	"online-retail-2010"
-#define ORDER_MAX_BYTES (256 * 1024)
+#define ORDER_MAX_BYTES ((size_t)256 * 1024)
 #define SETTLE_US	(120 * SK_SECOND_US)
 #define POLL_MS		50
 

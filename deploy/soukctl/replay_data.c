@@ -9,7 +9,7 @@
 #include "sk_id.h"
 #include "sk_money.h"
 
-#define CATALOGUE_MAX_BYTES (8 * 1024 * 1024)
+#define CATALOGUE_MAX_BYTES ((size_t)8 * 1024 * 1024)
 #define CURRENCY	    "GBP"
 
 enum column { INVOICE, STOCK_CODE, DESCRIPTION, QUANTITY, DATE, PRICE, CUSTOMER, COUNTRY, COLUMNS };

@@ -10,9 +10,9 @@
 
 #define PUBLIC_CACHE	       "public, max-age=0, must-revalidate"
 #define PRIVATE_CACHE	       "private, no-store"
-#define LIST_SOFT_MAX_BYTES    (4 * 1024 * 1024) /* a page ends early behind it */
-#define PRODUCT_BODY_MAX_BYTES (1024 * 1024)
-#define IMPORT_BODY_MAX_BYTES  (8 * 1024 * 1024)
+#define LIST_SOFT_MAX_BYTES    ((size_t)4 * 1024 * 1024) /* a page ends early behind it */
+#define PRODUCT_BODY_MAX_BYTES ((size_t)1024 * 1024)
+#define IMPORT_BODY_MAX_BYTES  ((size_t)8 * 1024 * 1024)
 
 /* ---- who asks ---- */
 
@@ -115,7 +115,7 @@ static enum sk_status get_product(struct sk_request *request, struct sk_reply *r
 	const char *key = sk_request_param(request, "id");
 	struct catalog_question question = catalog_question_product(context->arena, key);
 	const char *cache_control = PUBLIC_CACHE;
-	struct catalog_answer answer;
+	struct catalog_answer answer = { 0 };
 	enum sk_status status;
 
 	if (!sk_id_valid(key) && !catalog_slug_valid(key))
@@ -224,7 +224,7 @@ static enum sk_status get_products(struct sk_request *request, struct sk_reply *
 	bool as_staff = sk_request_query(request, "status") != NULL;
 	struct catalog_query query;
 	struct catalog_question question;
-	struct catalog_answer answer;
+	struct catalog_answer answer = { 0 };
 	enum sk_status status = decode_query(request, &query);
 
 	if (status == SK_OK && as_staff)
@@ -274,7 +274,7 @@ static enum sk_status get_categories(struct sk_request *request, struct sk_reply
 {
 	struct sk_context *context = sk_request_context(request);
 	struct catalog_question question = catalog_question_list(context->arena, "categories");
-	struct catalog_answer answer;
+	struct catalog_answer answer = { 0 };
 	enum sk_status status;
 
 	question.load = load_categories;
@@ -291,7 +291,7 @@ static enum sk_status finish_write(struct sk_tx *tx, struct sk_reply *reply, int
 				   const char *action, struct catalog_product *product)
 {
 	struct sk_context *context = sk_tx_context(tx);
-	struct catalog_answer answer;
+	struct catalog_answer answer = { 0 };
 	enum sk_status status = catalog_store_lock(tx, product->id, product);
 
 	if (status == SK_OK && action)

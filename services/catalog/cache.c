@@ -29,7 +29,7 @@
 #define LOCK_TTL_MS	 "10000"
 #define WAIT_MS		 500 /* for another's load */
 #define WAIT_STEP_MAX_MS 40
-#define ENTRY_MAX_BYTES	 (1024 * 1024) /* larger answers are not worth the memory */
+#define ENTRY_MAX_BYTES	 ((size_t)1024 * 1024) /* larger answers are not worth the memory */
 
 #define PRODUCT_GENERATION "product:generation"
 #define LIST_GENERATION	   "products:generation"

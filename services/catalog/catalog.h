@@ -9,7 +9,7 @@
 /* Limits of a product. Those of Shopify's product files, where it states one. */
 #define CATALOG_TITLE_MAX_BYTES	      255 /* of title, vendor, category and tags alike */
 #define CATALOG_SLUG_MAX_BYTES	      200
-#define CATALOG_DESCRIPTION_MAX_BYTES (64 * 1024)
+#define CATALOG_DESCRIPTION_MAX_BYTES ((size_t)64 * 1024)
 #define CATALOG_TAGS_MAX	      250
 #define CATALOG_VARIANTS_MAX	      250 /* as many as one ProductChanged carries */
 #define CATALOG_IMAGES_MAX	      250

@@ -114,7 +114,7 @@ static void decode_variant(struct sk_fields *fields, struct sk_arena *arena,
 	variant->sku = sk_field_sku(fields, "sku", SK_FIELD_OPTIONAL);
 	decode_options(fields, variant);
 	variant->title = catalog_variant_title(arena, variant);
-	take_text(fields, "title", CATALOG_TITLE_MAX_BYTES * 4, &variant->title);
+	take_text(fields, "title", (size_t)CATALOG_TITLE_MAX_BYTES * 4, &variant->title);
 	take_text(fields, "barcode", CATALOG_TITLE_MAX_BYTES, &variant->barcode);
 	if (!sk_field_money(fields, "price", SK_FIELD_REQUIRED, &variant->price))
 		variant->price = sk_money_of(0, "");
@@ -258,7 +258,8 @@ const char *catalog_options_json(struct sk_arena *arena, const struct catalog_va
 	struct sk_json json;
 
 	/* Escapes take six bytes at most for one. */
-	sk_json_init(&json, arena, CATALOG_OPTIONS_MAX * 2 * (CATALOG_TITLE_MAX_BYTES * 6 + 8));
+	sk_json_init(&json, arena,
+		     (size_t)CATALOG_OPTIONS_MAX * 2 * (CATALOG_TITLE_MAX_BYTES * 6 + 8));
 	write_options(&json, NULL, variant);
 	return sk_buf_text(&json.buf);
 }
