@@ -13,7 +13,7 @@
 #define NANOSECONDS	   1000000000LL
 #define MAX_AGE_HOURS	   (7 * 24)
 #define DUPLICATE_WINDOW_S 120
-#define MESSAGE_MAX_BYTES  (256 * 1024)
+#define MESSAGE_MAX_BYTES  (256LL * 1024)
 #define ACK_WAIT_S	   30
 #define MAX_ACK_PENDING	   1024
 #define MAX_WAITING	   512 /* requests under way: two for each of many replicas */
