@@ -17,7 +17,7 @@ Q := $(if $(V),,@)
 
 LIBRARIES := libpq hiredis libcjson libprotobuf-c libsodium libcurl
 CPPFLAGS += -D_GNU_SOURCE -D_FORTIFY_SOURCE=2 -Ilibcommon -I$(BUILD)/proto -I$(BUILD)/gen \
-	$(shell pkg-config --cflags $(LIBRARIES))
+	$(shell pkg-config --cflags $(LIBRARIES) 2>/dev/null)
 WARNINGS := -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wvla -Wmissing-prototypes \
 	-Wstrict-prototypes -Wold-style-definition -Wformat=2 -Wwrite-strings -Wpointer-arith \
 	-Wcast-qual -Wundef -Wswitch-enum -Wnull-dereference -Werror
@@ -25,7 +25,7 @@ CFLAGS ?= -O2 -g
 CFLAGS_ALL := -std=c17 -MMD -MP -fno-common -fstack-protector-strong -fstack-clash-protection \
 	-fPIE -pthread $(CFLAGS) $(SANITIZERS)
 LDFLAGS_ALL := -pie -pthread -Wl,-z,relro,-z,now,-z,noexecstack -Wl,--as-needed $(SANITIZERS) $(LDFLAGS)
-LDLIBS := $(shell pkg-config --libs $(LIBRARIES)) -lnats -lcivetweb -lm
+LDLIBS := $(shell pkg-config --libs $(LIBRARIES) 2>/dev/null) -lnats -lcivetweb -lm
 
 PROTOS := $(shell cd proto && find souk -name '*.proto' | sort)
 PROTO_HEADERS := $(PROTOS:%.proto=$(BUILD)/proto/%.pb-c.h) $(BUILD)/proto/google/protobuf/descriptor.pb-c.h

@@ -60,7 +60,7 @@ static void write_movement(struct sk_json *json, const struct inventory_movement
 	sk_json_text(json, "order_id", *movement->order_id != '\0' ? movement->order_id : NULL);
 	sk_json_text(json, "account_id",
 		     *movement->account_id != '\0' ? movement->account_id : NULL);
-	sk_json_time(json, "at", movement->at_us);
+	sk_json_time(json, "created_at", movement->at_us);
 	sk_json_end_object(json);
 }
 

@@ -5,6 +5,7 @@ import pytest
 from support.messages import new_id
 from support.stack import Client
 from support.waiting import eventually
+from support.webhooks import signed
 
 ADDRESS = {"name": "Ada Lovelace", "line1": "12 St James's Square", "city": "London", "postal_code": "SW1Y 4JH",
            "country": "GB"}
@@ -85,21 +86,11 @@ def reaches(client, order, status: str) -> None:
 
 def deliver(shop, admin, order) -> dict:
     """What the carrier would say: shipped, then delivered, by its signed webhook."""
-    import base64
-    import hashlib
-    import hmac
-    import json
-    import time
     tracking = eventually("the label", lambda: (admin.get(f"/v1/orders/{order['id']}").json["shipments"] or [None])[0])
     for status in ("shipped", "delivered"):
-        body = json.dumps({"tracking_number": tracking["tracking_number"], "status": status}).encode()
-        message_id, now = new_id(), str(int(time.time()))
-        mac = hmac.new(shop.secret("shipping", "webhook_secret").encode(), f"{message_id}.{now}.".encode() + body,
-                       hashlib.sha256)
-        answer = Client(shop.gateway).call(
-            "POST", "/v1/shipments/webhooks/test", data=body, **{
-                "Content-Type": "application/json", "webhook-id": message_id, "webhook-timestamp": now,
-                "webhook-signature": "v1," + base64.b64encode(mac.digest()).decode()})
+        answer = Client(shop.gateway).call("POST", "/v1/shipments/webhooks/test", **signed(
+            shop.secret("shipping", "webhook_secret"),
+            {"tracking_number": tracking["tracking_number"], "status": status}))
         assert answer.status in (200, 204), answer
         reaches(admin, order, status)
     return tracking
