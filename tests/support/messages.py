@@ -34,7 +34,7 @@ def message_class(name: str):
     return getattr(importlib.import_module(f"{package}.{module}_pb2"), short)
 
 
-def message(name: str, **fields):
+def message(name: str, /, **fields):
     return message_class(name)(**fields)
 
 

@@ -80,6 +80,10 @@ class Stack:
         finally:
             connection.close()
 
+    def handled(self, service: str, event_id: str) -> bool:
+        """Whether the service has committed the effect of this event."""
+        return bool(self.rows(service, "SELECT 1 FROM inbox WHERE message_id = %s", event_id))
+
     def valkey(self) -> redis.Redis:
         return redis.Redis.from_url(self.secret("admin", "valkey_url"), decode_responses=True)
 

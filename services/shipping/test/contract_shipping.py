@@ -1,0 +1,105 @@
+"""shipping: one label an order, and what its carrier says."""
+import pytest
+
+from support.events import ADDRESS, lines, order_event
+from support.messages import new_id
+from support.waiting import eventually
+from support.webhooks import signed
+
+
+@pytest.fixture(scope="module")
+def shipping(start_service):
+    return start_service("shipping")
+
+
+@pytest.fixture(scope="module")
+def owner(stores):
+    return stores.log_in()
+
+
+@pytest.fixture(scope="module")
+def staff(shipping, stores):
+    return shipping.as_user(stores.log_in("staff"))
+
+
+def pay(bus, order, owner, **more):
+    bus.tell(f"orders.paid.{order}", order_event(
+        "OrderPaid", order, 3, lines=lines("A"), shipping_address=ADDRESS, payment_id=new_id(),
+        account_id=owner["account_id"], **more))
+
+
+@pytest.fixture
+def label(bus, shipping, owner):
+    order = new_id()
+    with bus.listening("shipments.label_created.*") as heard:
+        pay(bus, order, owner)
+        return heard("souk.shipments.v1.LabelCreated", order_id=order)
+
+
+def says(client, stores, label, status):
+    return client.call("POST", "/v1/shipments/webhooks/test", **signed(
+        stores.secret("shipping", "webhook_secret"), {"tracking_number": label.tracking_number, "status": status}))
+
+
+def test_a_paid_order_has_one_label_however_often_it_is_told(bus, owner, label, stores):
+    with bus.listening("shipments.label_created.*") as heard:
+        pay(bus, label.order_id, owner)
+        again = heard("souk.shipments.v1.LabelCreated", order_id=label.order_id)
+    assert (again.shipment_id, again.tracking_number) == (label.shipment_id, label.tracking_number)
+    assert stores.rows("shipping", "SELECT count(*) FROM shipment WHERE order_id = %s", label.order_id) == [(1,)]
+
+
+def test_the_label_is_a_pdf_for_owner_and_staff_only(shipping, staff, owner, label, stores):
+    path = f"/v1/shipments/{label.shipment_id}/label"
+    pdf = staff.get(path)
+    assert (pdf.status, pdf.headers["Content-Type"], pdf.bytes[:5]) == (200, "application/pdf", b"%PDF-")
+    assert shipping.as_user(owner).get(f"/v1/shipments/{label.shipment_id}").status == 200
+    assert shipping.as_user(stores.log_in()).get(path).status == 404
+    assert shipping.get(path).status == 401
+
+
+def test_the_carrier_says_shipped_and_delivered_once_each(bus, shipping, stores, label):
+    with bus.listening("shipments.*.*") as heard:
+        for status in ("shipped", "shipped", "delivered", "delivered"):
+            assert says(shipping, stores, label, status).status in (200, 204)
+        shipped = heard("souk.shipments.v1.ParcelShipped", order_id=label.order_id)
+        delivered = heard("souk.shipments.v1.ParcelDelivered", order_id=label.order_id)
+        assert heard.count("souk.shipments.v1.ParcelShipped", order_id=label.order_id) == 1
+    assert (label.version, shipped.version, delivered.version) == (1, 2, 3)
+
+
+def test_a_carrier_that_only_says_delivered_means_both(bus, shipping, stores, label):
+    with bus.listening("shipments.*.*") as heard:
+        assert says(shipping, stores, label, "delivered").status in (200, 204)
+        heard("souk.shipments.v1.ParcelShipped", order_id=label.order_id)
+        heard("souk.shipments.v1.ParcelDelivered", order_id=label.order_id)
+
+
+def test_a_cancelled_order_voids_its_label(bus, shipping, label):
+    with bus.listening("shipments.voided.*") as heard:
+        bus.tell(f"orders.cancelled.{label.order_id}", order_event("OrderCancelled", label.order_id, 4))
+        heard("souk.shipments.v1.LabelVoided", order_id=label.order_id)
+
+
+def test_an_order_that_was_cancelled_first_gets_no_label(bus, shipping, owner, stores):
+    order = new_id()
+    bus.tell(f"orders.cancelled.{order}", order_event("OrderCancelled", order, 2))
+    eventually("it is handled", lambda: bus.settled("orders", "shipping-cancelled"))
+    pay(bus, order, owner)
+    eventually("it is handled", lambda: bus.settled("orders", "shipping-paid"))
+    assert stores.rows("shipping", "SELECT 1 FROM shipment WHERE order_id = %s AND label IS NOT NULL", order) == []
+
+
+def test_a_carrier_without_a_right_signature_changes_nothing(shipping, label):
+    body = {"tracking_number": label.tracking_number, "status": "shipped"}
+    assert shipping.call("POST", "/v1/shipments/webhooks/test", **signed("another", body)).status == 401
+
+
+def test_a_word_that_no_carrier_says_is_422(shipping, stores, label):
+    assert says(shipping, stores, label, "lost").status == 422
+
+
+def test_bytes_that_are_no_message_are_a_dead_letter(shipping, bus):
+    before = bus.dead_letters("orders", "shipping-paid")
+    bus.client.publish_acked("orders.paid.x", b"\xff", {"ce-type": "souk.orders.v1.OrderPaid"})
+    eventually("the dead letter", lambda: bus.dead_letters("orders", "shipping-paid") == before + 1)
