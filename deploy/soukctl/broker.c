@@ -269,14 +269,14 @@ static enum sk_status ensure_consumers(struct sk_context *context, natsConnectio
 	return st;
 }
 
-enum sk_status provision_broker(struct sk_context *context, const struct cJSON *topology,
-				const char *secrets, int *changes)
+enum sk_status provision_broker(struct provisioning *pass)
 {
+	struct sk_context *context = pass->context;
 	natsConnection *nats = NULL;
 	natsOptions *options = NULL;
 	const char *url;
 	natsStatus status;
-	enum sk_status st = secret_read(context, secrets, "admin", "nats_url", &url);
+	enum sk_status st = secret_read(context, pass->secrets, "admin", "nats_url", &url);
 
 	if (st != SK_OK)
 		return st;
@@ -293,9 +293,9 @@ enum sk_status provision_broker(struct sk_context *context, const struct cJSON *
 		st = sk_fail(context, SK_UNAVAILABLE, "broker_unavailable", "cannot reach NATS: %s",
 			     natsStatus_GetText(status));
 	if (st == SK_OK)
-		st = ensure_streams(context, nats, topology, changes);
+		st = ensure_streams(context, nats, pass->topology, &pass->changes);
 	if (st == SK_OK)
-		st = ensure_consumers(context, nats, topology, changes);
+		st = ensure_consumers(context, nats, pass->topology, &pass->changes);
 	natsConnection_Destroy(nats);
 	natsOptions_Destroy(options);
 	return st;

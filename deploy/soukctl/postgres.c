@@ -226,28 +226,28 @@ static enum sk_status provision_service(struct admin *admin, const struct cJSON 
 	return st;
 }
 
-enum sk_status provision_postgres(struct sk_context *context, const struct cJSON *topology,
-				  const char *secrets, int *changes)
+enum sk_status provision_postgres(struct provisioning *pass)
 {
-	struct admin admin = { .context = context, .changes = changes };
+	struct admin admin = { .context = pass->context, .changes = &pass->changes };
 	const struct cJSON *service;
 	const char *url;
-	enum sk_status st = secret_read(context, secrets, "admin", "postgres_url", &url);
+	enum sk_status st = secret_read(pass->context, pass->secrets, "admin", "postgres_url",
+					&url);
 
 	if (st == SK_OK)
-		st = connect_to(context, url, "postgres", &admin.connection);
+		st = connect_to(pass->context, url, "postgres", &admin.connection);
 	if (st == SK_OK)
 		st = ensure_database(&admin);
 	if (st == SK_OK)
-		st = connect_to(context, url, "souk", &admin.connection);
+		st = connect_to(pass->context, url, "souk", &admin.connection);
 	if (st == SK_OK)
 		st = run(&admin, "the lock", "SELECT pg_advisory_lock(hashtext('souk provision'))");
 	if (st == SK_OK)
 		st = ensure_owner(&admin);
-	cJSON_ArrayForEach(service, topology_list(topology, "services"))
+	cJSON_ArrayForEach(service, topology_list(pass->topology, "services"))
 	{
 		if (st == SK_OK && topology_flag(service, "uses_pg"))
-			st = provision_service(&admin, service, secrets);
+			st = provision_service(&admin, service, pass->secrets);
 	}
 	return st;
 }

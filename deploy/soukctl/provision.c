@@ -15,8 +15,7 @@
 
 struct step {
 	const char *name;
-	enum sk_status (*run)(struct sk_context *context, const struct cJSON *topology,
-			      const char *secrets, int *changes);
+	enum sk_status (*run)(struct provisioning *pass);
 	bool watched; /* schemas do not vanish by themselves */
 };
 
@@ -29,8 +28,7 @@ static const struct step STEPS[] = {
 #define STEPS_COUNT ((int)(sizeof(STEPS) / sizeof(STEPS[0])))
 
 /* Runs the steps; a server that is down does not keep the others from being looked at. */
-static enum sk_status run_steps(const struct cJSON *topology, const char *secrets,
-				bool only_watched, int *changes)
+static enum sk_status run_steps(struct provisioning *pass)
 {
 	enum sk_status first = SK_OK;
 
@@ -38,11 +36,12 @@ static enum sk_status run_steps(const struct cJSON *topology, const char *secret
 		struct sk_context context;
 		enum sk_status st;
 
-		if (only_watched && !STEPS[i].watched)
+		if (pass->watching && !STEPS[i].watched)
 			continue;
 		sk_context_init(&context, 0);
-		st = STEPS[i].run(&context, topology, secrets, changes);
-		if (st != SK_OK && (!only_watched || st != SK_UNAVAILABLE))
+		pass->context = &context;
+		st = STEPS[i].run(pass);
+		if (st != SK_OK && (!pass->watching || st != SK_UNAVAILABLE))
 			fprintf(stderr, "soukctl provision: %s\n", context.error.detail);
 		first = first == SK_OK ? st : first;
 		sk_context_release(&context);
@@ -50,7 +49,7 @@ static enum sk_status run_steps(const struct cJSON *topology, const char *secret
 	return first;
 }
 
-static int watch(const struct cJSON *topology, const char *secrets)
+static int watch(struct provisioning *pass)
 {
 	const struct timespec interval = { .tv_sec = WATCH_INTERVAL_S };
 	sigset_t signals;
@@ -59,32 +58,28 @@ static int watch(const struct cJSON *topology, const char *secrets)
 	sigaddset(&signals, SIGTERM);
 	sigaddset(&signals, SIGINT);
 	pthread_sigmask(SIG_BLOCK, &signals, NULL);
-	while (sigtimedwait(&signals, NULL, &interval) < 0) {
-		int changes = 0;
-
-		sk_ignore(run_steps(topology, secrets, true, &changes),
-			  "a server that is down is looked at again in a second");
-	}
+	pass->watching = true;
+	while (sigtimedwait(&signals, NULL, &interval) < 0)
+		sk_ignore(run_steps(pass), "a server that is down is looked at again in a second");
 	return 0;
 }
 
 int soukctl_provision(const struct soukctl_options *options)
 {
-	const char *secrets = soukctl_option(options, "secrets", "secrets");
-	const struct cJSON *topology = NULL;
+	struct provisioning pass = { .secrets = soukctl_option(options, "secrets", "secrets") };
 	struct sk_context context;
-	int changes = 0, exit_status = 1;
+	int exit_status = 1;
 	enum sk_status st;
 
 	sk_context_init(&context, 0);
 	st = topology_load(&context, soukctl_option(options, "topology", "build/topology.json"),
-			   &topology);
+			   &pass.topology);
 	if (st != SK_OK) {
 		fprintf(stderr, "soukctl provision: %s\n", context.error.detail);
-	} else if (run_steps(topology, secrets, false, &changes) == SK_OK) {
-		printf("provisioned: %d changes\n", changes);
+	} else if (run_steps(&pass) == SK_OK) {
+		printf("provisioned: %d changes\n", pass.changes);
 		fflush(stdout);
-		exit_status = soukctl_flag(options, "watch") ? watch(topology, secrets) : 0;
+		exit_status = soukctl_flag(options, "watch") ? watch(&pass) : 0;
 	}
 	sk_context_release(&context);
 	return exit_status;

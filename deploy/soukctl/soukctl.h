@@ -50,17 +50,19 @@ SK_MUST_CHECK enum sk_status file_write(struct sk_context *context, const char *
 SK_MUST_CHECK enum sk_status secret_read(struct sk_context *context, const char *dir,
 					 const char *owner, const char *name, const char **value);
 
-/* The provisioning of one server from the topology. Idempotent; *changes counts what
- * was made or changed. */
-SK_MUST_CHECK enum sk_status provision_broker(struct sk_context *context,
-					      const struct cJSON *topology, const char *secrets,
-					      int *changes);
-SK_MUST_CHECK enum sk_status provision_valkey(struct sk_context *context,
-					      const struct cJSON *topology, const char *secrets,
-					      int *changes);
-SK_MUST_CHECK enum sk_status provision_postgres(struct sk_context *context,
-						const struct cJSON *topology, const char *secrets,
-						int *changes);
+/* One pass over the servers. */
+struct provisioning {
+	struct sk_context *context;
+	const struct cJSON *topology;
+	const char *secrets;
+	bool watching; /* only what vanished is made again; nothing that is there is touched */
+	int changes;   /* what was made or changed */
+};
+
+/* The provisioning of one server from the topology. Idempotent. */
+SK_MUST_CHECK enum sk_status provision_broker(struct provisioning *pass);
+SK_MUST_CHECK enum sk_status provision_valkey(struct provisioning *pass);
+SK_MUST_CHECK enum sk_status provision_postgres(struct provisioning *pass);
 
 /* What a service's user of Valkey may do, as arguments of ACL SETUSER after its name. Also
  * the lines of users.acl. */

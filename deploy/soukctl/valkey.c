@@ -52,76 +52,81 @@ static enum sk_status set_user(struct sk_context *context, struct sk_kv *valkey,
 	return sk_kv_run(valkey, context, (struct sk_kv_command) { argv, NULL, argc }, NULL);
 }
 
-static bool has_library(const struct sk_kv_reply *libraries, const char *name)
+/* The value that follows a name in a flat list of pairs; NULL where it is not. */
+static const char *member(const struct sk_kv_reply *pairs, const char *name)
+{
+	for (size_t i = 0; i + 1 < pairs->count; i += 2)
+		if (pairs->items[i].kind == SK_KV_TEXT && strcmp(pairs->items[i].text, name) == 0)
+			return pairs->items[i + 1].text;
+	return NULL;
+}
+
+/* Whether a library of exactly this code is loaded. */
+static bool is_loaded(const struct sk_kv_reply *libraries, const char *code)
 {
 	for (size_t i = 0; i < libraries->count; i++) {
-		const struct sk_kv_reply *library = &libraries->items[i];
+		const char *loaded = member(&libraries->items[i], "library_code");
 
-		for (size_t j = 0; j + 1 < library->count; j += 2)
-			if (library->items[j].kind == SK_KV_TEXT &&
-			    strcmp(library->items[j].text, "library_name") == 0 &&
-			    strcmp(library->items[j + 1].text, name) == 0)
-				return true;
+		if (loaded != NULL && strcmp(loaded, code) == 0)
+			return true;
 	}
 	return false;
 }
 
-/* The name in a library's first line: "#!lua name=souk_cart". */
-static const char *library_name(struct sk_context *context, const char *code)
-{
-	const char *at = strstr(code, "name=");
-
-	return at == NULL ? ""
-			  : sk_arena_printf(context->arena, "%.*s", (int)strcspn(at + 5, " \r\n"),
-					    at + 5);
-}
-
-static enum sk_status load_functions(struct sk_context *context, struct sk_kv *valkey,
-				     const struct cJSON *service,
-				     const struct sk_kv_reply *libraries, int *changes)
+static enum sk_status load_functions(struct provisioning *pass, struct sk_kv *valkey,
+				     const struct cJSON *service)
 {
 	const struct cJSON *row;
-	enum sk_status st = SK_OK;
+	struct sk_kv_reply libraries;
+	enum sk_status st = sk_kv_run(valkey, pass->context, SK_KV("FUNCTION", "LIST", "WITHCODE"),
+				      &libraries);
 
 	cJSON_ArrayForEach(row, topology_list(service, "functions"))
 	{
-		const char *code = topology_text(row, "code"), *name = library_name(context, code);
+		const char *code = topology_text(row, "code");
 
-		if (st == SK_OK && !has_library(libraries, name)) {
-			(*changes)++;
-			sk_log(SK_LOG_INFO, NULL, "made the Valkey functions %s", name);
-		}
-		/* Always replaced: its code may be newer than what is there. */
-		if (st == SK_OK)
-			st = sk_kv_run(valkey, context, SK_KV("FUNCTION", "LOAD", "REPLACE", code),
-				       NULL);
+		if (st != SK_OK || is_loaded(&libraries, code))
+			continue;
+		pass->changes++;
+		sk_log(SK_LOG_INFO, NULL, "loading the Valkey functions of %s",
+		       topology_text(row, "name"));
+		st = sk_kv_run(valkey, pass->context, SK_KV("FUNCTION", "LOAD", "REPLACE", code),
+			       NULL);
 	}
 	return st;
 }
 
-static enum sk_status provision(struct sk_context *context, struct sk_kv *valkey,
-				const struct cJSON *topology, const char *secrets, int *changes)
+static bool is_listed(const struct sk_kv_reply *names, const char *name)
+{
+	for (size_t i = 0; i < names->count; i++)
+		if (strcmp(names->items[i].text, name) == 0)
+			return true;
+	return false;
+}
+
+static enum sk_status provision(struct provisioning *pass, struct sk_kv *valkey)
 {
 	const struct cJSON *service;
-	struct sk_kv_reply libraries;
-	enum sk_status st = sk_kv_run(valkey, context, SK_KV("FUNCTION", "LIST"), &libraries);
+	struct sk_kv_reply users;
+	enum sk_status st = sk_kv_run(valkey, pass->context, SK_KV("ACL", "USERS"), &users);
 
-	cJSON_ArrayForEach(service, topology_list(topology, "services"))
+	cJSON_ArrayForEach(service, topology_list(pass->topology, "services"))
 	{
-		if (st == SK_OK && topology_flag(service, "uses_kv"))
-			st = set_user(context, valkey, service, secrets);
+		if (st != SK_OK || !topology_flag(service, "uses_kv"))
+			continue;
+		if (!pass->watching || !is_listed(&users, topology_text(service, "name")))
+			st = set_user(pass->context, valkey, service, pass->secrets);
 		if (st == SK_OK)
-			st = load_functions(context, valkey, service, &libraries, changes);
+			st = load_functions(pass, valkey, service);
 	}
 	return st;
 }
 
-enum sk_status provision_valkey(struct sk_context *context, const struct cJSON *topology,
-				const char *secrets, int *changes)
+enum sk_status provision_valkey(struct provisioning *pass)
 {
 	const char *url;
 	struct sk_kv *valkey;
-	enum sk_status st = secret_read(context, secrets, "admin", "valkey_url", &url);
+	enum sk_status st = secret_read(pass->context, pass->secrets, "admin", "valkey_url", &url);
 
 	if (st != SK_OK)
 		return st;
@@ -129,7 +134,7 @@ enum sk_status provision_valkey(struct sk_context *context, const struct cJSON *
 						      .connections = 1,
 						      .timeout_ms = CALL_TIMEOUT_MS },
 			    "admin", NULL);
-	st = provision(context, valkey, topology, secrets, changes);
+	st = provision(pass, valkey);
 	sk_kv_close(&valkey);
 	return st;
 }
