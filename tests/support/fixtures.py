@@ -43,11 +43,17 @@ class Bus:
     def __init__(self, stack: Stack):
         self.client = stack.bus()
 
-    def tell(self, subject: str, event, event_id: str | None = None, trace: str | None = None) -> str:
-        """Publishes an event with its headers and returns its id."""
-        headers = messages.headers_for(event, event_id, trace)
+    def tell(self, subject: str, event, event_id: str | None = None, **more) -> str:
+        """Publishes an event with its headers (more: trace, at) and returns its id."""
+        headers = messages.headers_for(event, event_id, **more)
         self.client.publish_acked(subject, event.SerializeToString(), headers)
         return headers["ce-id"]
+
+    def tell_again(self, subject: str, event, event_id: str) -> None:
+        """The same event once more, without the header by which the stream would know it."""
+        headers = messages.headers_for(event, event_id)
+        del headers["Nats-Msg-Id"]
+        self.client.publish_acked(subject, event.SerializeToString(), headers)
 
     @contextlib.contextmanager
     def listening(self, subject: str):

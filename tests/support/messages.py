@@ -50,12 +50,14 @@ def subject_token(text: str) -> str:
     return "".join(c if c.isascii() and (c.isalnum() or c in "-_") else f"={ord(c):02X}" for c in text) or "="
 
 
-def headers_for(event, event_id: str | None = None, trace: str | None = None) -> dict:
+def headers_for(event, event_id: str | None = None, trace: str | None = None,
+                at: datetime.datetime | None = None) -> dict:
     event_id = event_id or new_id()
+    at = at or datetime.datetime.now(datetime.timezone.utc)
     return {
         "Nats-Msg-Id": event_id, "ce-specversion": "1.0", "ce-id": event_id,
         "ce-type": event.DESCRIPTOR.full_name, "ce-source": "souk/tests",
-        "ce-time": datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%dT%H:%M:%S.%fZ"),
+        "ce-time": at.strftime("%Y-%m-%dT%H:%M:%S.%fZ"),
         "traceparent": trace or f"00-{uuid.uuid4().hex}-{uuid.uuid4().hex[:16]}-01",
         "content-type": "application/protobuf",
     }
