@@ -19,6 +19,7 @@
 
 #include <sodium.h>
 
+#include "sk_condition.h"
 #include "sk_id.h"
 #include "sk_log.h"
 #include "sk_message.h"
@@ -212,13 +213,11 @@ static void *connect_until_done(void *closure)
 	for (int attempt = 0; !try_connect(bus); attempt++) {
 		int64_t wait_ms = 20 + sk_time_backoff_ms(attempt, 50, 1000);
 		int64_t until_us = sk_time_monotonic_us() + wait_ms * 1000;
-		struct timespec until = { .tv_sec = until_us / SK_SECOND_US,
-					  .tv_nsec = until_us % SK_SECOND_US * 1000 };
 		bool stopping;
 
 		pthread_mutex_lock(&bus->mutex);
 		if (!bus->stopping)
-			pthread_cond_timedwait(&bus->changed, &bus->mutex, &until);
+			sk_condition_wait(&bus->changed, &bus->mutex, until_us);
 		stopping = bus->stopping;
 		pthread_mutex_unlock(&bus->mutex);
 		if (stopping)
@@ -240,7 +239,6 @@ static char *format_owned(const char *prefix, const char *text)
 struct sk_bus *sk_bus_open(const struct sk_bus_options *options, struct sk_metrics *metrics)
 {
 	struct sk_bus *bus = calloc(1, sizeof(*bus));
-	pthread_condattr_t monotonic;
 
 	if (bus == NULL)
 		abort();
@@ -250,10 +248,7 @@ struct sk_bus *sk_bus_open(const struct sk_bus_options *options, struct sk_metri
 	bus->publish_timeout_ms = options->publish_timeout_ms;
 	pthread_mutex_init(&bus->mutex, NULL);
 	pthread_mutex_init(&bus->publish_mutex, NULL);
-	pthread_condattr_init(&monotonic);
-	pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
-	pthread_cond_init(&bus->changed, &monotonic);
-	pthread_condattr_destroy(&monotonic);
+	sk_condition_init(&bus->changed);
 	if (metrics != NULL) {
 		bus->connected_metric = sk_metrics_gauge(metrics, "souk_bus_connected",
 							 "1 while the broker is connected", "");

@@ -18,6 +18,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "sk_condition.h"
 #include "sk_log.h"
 #include "sk_metrics.h"
 #include "sk_time.h"
@@ -100,13 +101,11 @@ static enum verdict verdict_for(enum sk_status status)
 static bool wait_unless_stopping(struct sk_consumers *all, int64_t ms)
 {
 	int64_t until_us = sk_time_monotonic_us() + ms * 1000;
-	struct timespec until = { .tv_sec = until_us / SK_SECOND_US,
-				  .tv_nsec = until_us % SK_SECOND_US * 1000 };
-	int woken = 0;
+	bool in_time = true;
 
 	pthread_mutex_lock(&all->mutex);
-	while (!atomic_load(&all->stopping) && woken == 0)
-		woken = pthread_cond_timedwait(&all->stop, &all->mutex, &until);
+	while (!atomic_load(&all->stopping) && in_time)
+		in_time = sk_condition_wait(&all->stop, &all->mutex, until_us);
 	pthread_mutex_unlock(&all->mutex);
 	return !atomic_load(&all->stopping);
 }
@@ -407,7 +406,6 @@ struct sk_consumers *sk_consumers_open(const struct sk_consumer *rows, struct sk
 				       struct sk_metrics *metrics)
 {
 	struct sk_consumers *all = calloc(1, sizeof(*all));
-	pthread_condattr_t monotonic;
 
 	if (all == NULL)
 		abort();
@@ -416,10 +414,7 @@ struct sk_consumers *sk_consumers_open(const struct sk_consumer *rows, struct sk
 	all->app = app;
 	all->max_deliveries = max_deliveries;
 	pthread_mutex_init(&all->mutex, NULL);
-	pthread_condattr_init(&monotonic);
-	pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
-	pthread_cond_init(&all->stop, &monotonic);
-	pthread_condattr_destroy(&monotonic);
+	sk_condition_init(&all->stop);
 	while (rows != NULL && rows[all->count].name != NULL)
 		all->count++;
 	all->list = calloc((size_t)all->count + 1, sizeof(*all->list));

@@ -4,9 +4,12 @@
  *   leaves the row, and the next one sends it again under the same id.
  * - Order: one relay at a time, rows by seq. Rows of transactions that overlapped may
  *   commit out of their seq's order; each event carries its aggregate's version for that.
- * - Leadership is an advisory lock of a session of its own. When that connection is lost the
- *   lock is, too, and whoever was leading stops at its next statement, which
- *   runs on that same connection: nobody can mark rows without holding the lock. */
+ * - Leadership is an advisory lock of a session, and the leader runs all its statements on
+ *   the connection of that session, never on another. When the connection is lost the lock is,
+ *   too, and the next statement finds it out: nobody reads or marks rows without
+ *   holding the lock. (A pool would silently connect anew, and two would lead.)
+ * - A row that the broker refuses is tried again for ever, and said so each minute: to skip
+ *   it would break the promise, and which row it is only a person can judge. */
 #include "sk_outbox.h"
 
 #include <assert.h>
@@ -15,6 +18,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "sk_condition.h"
 #include "sk_id.h"
 #include "sk_log.h"
 #include "sk_message.h"
@@ -22,16 +26,21 @@
 #include "sk_pg_internal.h"
 #include "sk_time.h"
 
-#define OUTBOX_MAGIC	 0x6f757462u
-#define POLL_MS		 100  /* for rows that another replica committed */
-#define STANDBY_MS	 1000 /* between attempts to become the leader */
-#define FAILURE_BASE_MS	 50
-#define FAILURE_MAX_MS	 2000
-#define CALL_TIMEOUT_MS	 5000
-#define LAST_RELAY_US	 (2 * SK_SECOND_US)
-#define TRIM_INTERVAL_US (10 * SK_MINUTE_US)
-#define TRIM_ROWS	 "5000" /* in one statement: short locks, small transactions */
-#define INBOX_KEEP_DAYS	 "8"	/* a day more than the streams keep their messages */
+#define OUTBOX_MAGIC	      0x6f757462u
+#define POLL_MS		      100  /* for rows that another replica committed */
+#define STANDBY_MS	      1000 /* between attempts to become the leader */
+#define FAILURE_BASE_MS	      50
+#define FAILURE_MAX_MS	      2000
+#define FAILURES_QUIET	      5 /* at start the stores are still being made */
+#define COMPLAINT_INTERVAL_US SK_MINUTE_US
+#define CALL_TIMEOUT_MS	      5000
+#define LAST_RELAY_US	      (2 * SK_SECOND_US)
+#define MEASURE_INTERVAL_US   SK_SECOND_US
+#define TRIM_INTERVAL_US      (10 * SK_MINUTE_US)
+#define TRIM_AGAIN_US	      SK_SECOND_US /* while there is more to trim */
+#define TRIM_ROWS	      5000	   /* in one statement: short locks, small transactions */
+#define INBOX_KEEP_HOURS      (8 * 24)	   /* a day more than the streams keep their messages */
+#define KEY_KEEP_HOURS	      24
 
 static const struct sk_sql SQL_ADD = {
 	"outbox_add",
@@ -60,23 +69,27 @@ static const struct sk_sql SQL_BACKLOG = {
 	" FROM outbox WHERE sent_at IS NULL",
 };
 
-static const struct sk_sql SQL_TRIM[] = {
-	{ "outbox_trim",
-	  "DELETE FROM outbox WHERE seq IN (SELECT seq FROM outbox WHERE sent_at IS NOT NULL"
-	  " AND sent_at < now() - make_interval(hours => $1::int) LIMIT " TRIM_ROWS ")" },
-	{ "inbox_trim",
-	  "DELETE FROM inbox WHERE ctid IN (SELECT ctid FROM inbox"
-	  " WHERE seen_at < now() - interval '" INBOX_KEEP_DAYS " days' LIMIT " TRIM_ROWS ")"
-	  " AND $1::int IS NOT NULL" },
-	{ "idempotency_trim",
-	  "DELETE FROM idempotency_key WHERE ctid IN (SELECT ctid FROM idempotency_key"
-	  " WHERE created_at < now() - interval '24 hours' LIMIT " TRIM_ROWS ")"
-	  " AND $1::int IS NOT NULL" },
+/* $1: older than so many hours; $2: at most so many rows. */
+static const struct trim {
+	struct sk_sql sql;
+	int keep_hours; /* 0: as configured */
+} TRIMS[] = {
+	{ { "outbox_trim",
+	    "DELETE FROM outbox WHERE seq IN (SELECT seq FROM outbox WHERE sent_at IS NOT NULL"
+	    " AND sent_at < now() - make_interval(hours => $1::int) LIMIT $2)" },
+	  0 },
+	{ { "inbox_trim", "DELETE FROM inbox WHERE ctid IN (SELECT ctid FROM inbox"
+			  " WHERE seen_at < now() - make_interval(hours => $1::int) LIMIT $2)" },
+	  INBOX_KEEP_HOURS },
+	{ { "idempotency_trim",
+	    "DELETE FROM idempotency_key WHERE ctid IN (SELECT ctid FROM idempotency_key"
+	    " WHERE created_at < now() - make_interval(hours => $1::int) LIMIT $2)" },
+	  KEY_KEEP_HOURS },
 };
 
 struct sk_outbox {
 	unsigned magic;
-	struct sk_pg *lead; /* a pool of one: the connection that holds the lock */
+	struct sk_pg *pg; /* the service's pool, whose commits wake us */
 	struct sk_bus *bus;
 	char *service;
 	int keep_hours;
@@ -84,10 +97,14 @@ struct sk_outbox {
 	pthread_mutex_t mutex; /* guards woken and stopping */
 	pthread_cond_t changed;
 	bool woken, stopping;
-	const PGconn *leading_on; /* the connection on which the lock was taken; the relay's own */
-	int64_t next_trim_us;
-	struct sk_context context;
 	struct sk_metric *unsent, *oldest, *sent, *is_leader;
+	/* What follows is the relay's thread's own. */
+	struct sk_pg *lead;	  /* a pool of one */
+	struct sk__pg_slot *held; /* its connection, held while we lead; else NULL */
+	struct sk_context context;
+	int failures;	   /* rounds in a row */
+	const char *stuck; /* the first event that this round could not send; else NULL */
+	int64_t next_complaint_us, next_measure_us, next_trim_us;
 };
 
 /* ---- adding ---- */
@@ -117,27 +134,52 @@ enum sk_status sk_outbox_add(struct sk_tx *tx, const struct sk_event *event)
 
 /* ---- the relay ---- */
 
-/* Whether we hold the lock, on the connection that is open now. */
-static enum sk_status become_leader(struct sk_outbox *outbox, bool *leader)
+/* Stops leading, if we did. */
+static void let_go(struct sk_outbox *outbox, bool broken)
+{
+	if (outbox->held == NULL)
+		return;
+	sk__pg_give(outbox->lead, outbox->held, broken);
+	outbox->held = NULL;
+}
+
+/* One statement on the connection that is held, which is let go where it broke. */
+static enum sk_status run(struct sk_outbox *outbox, const struct sk_sql *sql,
+			  const struct sk_param *params, size_t count, struct sk_rows *rows)
+{
+	struct sk__pg_call call = { .pg = outbox->lead,
+				    .slot = outbox->held,
+				    .context = &outbox->context };
+	enum sk_status st;
+
+	if (outbox->held == NULL)
+		return sk_fail(&outbox->context, SK_UNAVAILABLE, "not_leading",
+			       "the connection that held the lock was lost");
+	st = sk__pg_execute(&call, sql, params, count, rows);
+	if (call.broken)
+		let_go(outbox, true);
+	return st;
+}
+
+/* Holds the connection with the lock, if nobody else does: outbox->held says so. */
+static enum sk_status lead(struct sk_outbox *outbox)
 {
 	struct sk_rows rows;
 	enum sk_status st;
 
-	*leader = outbox->leading_on != NULL &&
-		  outbox->leading_on == outbox->lead->slots[0].connection;
-	if (*leader)
+	if (outbox->held != NULL)
 		return SK_OK;
-	outbox->leading_on = NULL;
-	st = sk_pg_run(outbox->lead, &outbox->context, &SQL_LEAD,
-		       SK_PARAMS(sk_text(outbox->service)), &rows);
-	if (st != SK_OK)
+	st = sk__pg_take(outbox->lead, &outbox->context, &outbox->held);
+	if (st != SK_OK) {
+		outbox->held = NULL;
 		return st;
-	*leader = sk_row_bool(&rows, 0, 0);
-	if (*leader) {
-		outbox->leading_on = outbox->lead->slots[0].connection;
-		sk_log(SK_LOG_INFO, NULL, "relaying the outbox");
 	}
-	return SK_OK;
+	st = run(outbox, &SQL_LEAD, SK_PARAMS(sk_text(outbox->service)), &rows);
+	if (st != SK_OK || !sk_row_bool(&rows, 0, 0))
+		let_go(outbox, false);
+	else if (outbox->held != NULL)
+		sk_log(SK_LOG_INFO, NULL, "relaying the outbox");
+	return st;
 }
 
 static void read_event(const struct sk_rows *rows, int row, struct sk_arena *arena,
@@ -165,8 +207,8 @@ static enum sk_status mark_sent(struct sk_outbox *outbox, const struct sk_rows *
 			seqs[count++] = sk_row_int(rows, row, 0);
 	if (count == 0)
 		return SK_OK;
-	st = sk_pg_run(outbox->lead, &outbox->context, &SQL_SENT,
-		       SK_PARAMS(sk_int_array(outbox->context.arena, seqs, count)), NULL);
+	st = run(outbox, &SQL_SENT, SK_PARAMS(sk_int_array(outbox->context.arena, seqs, count)),
+		 NULL);
 	if (st == SK_OK)
 		sk_metric_add(outbox->sent, (int64_t)count);
 	return st;
@@ -184,23 +226,36 @@ static enum sk_status relay_batch(struct sk_outbox *outbox, bool *more)
 	if (!sk_bus_connected(outbox->bus))
 		return sk_fail(&outbox->context, SK_UNAVAILABLE, "broker_unavailable",
 			       "the broker cannot be reached");
-	st = sk_pg_run(outbox->lead, &outbox->context, &SQL_UNSENT,
-		       SK_PARAMS(sk_int(SK_OUTBOX_BATCH_MAX)), &rows);
+	st = run(outbox, &SQL_UNSENT, SK_PARAMS(sk_int(SK_OUTBOX_BATCH_MAX)), &rows);
 	if (st != SK_OK || rows.count == 0)
 		return st;
 	for (int row = 0; row < rows.count; row++)
 		read_event(&rows, row, outbox->context.arena, &events[row]);
 	st = sk_bus_publish_all(outbox->bus, &outbox->context, events, (size_t)rows.count, acked);
+	for (int row = rows.count - 1; row >= 0; row--)
+		if (!acked[row])
+			outbox->stuck = sk_arena_printf(outbox->context.arena, "%s (%s)",
+							events[row].subject, events[row].id);
 	marked = mark_sent(outbox, &rows, acked);
 	*more = st == SK_OK && rows.count == SK_OUTBOX_BATCH_MAX;
 	return st != SK_OK ? st : marked;
 }
 
-static void measure_backlog(struct sk_outbox *outbox)
+/* Where a batch took all there was, nothing is left; else the table is asked, now and then. */
+static void measure_backlog(struct sk_outbox *outbox, bool all_left)
 {
 	struct sk_rows rows;
 
-	if (sk_pg_run(outbox->lead, &outbox->context, &SQL_BACKLOG, SK_NO_PARAMS, &rows) != SK_OK)
+	if (all_left) {
+		sk_metric_set(outbox->unsent, 0);
+		sk_metric_set(outbox->oldest, 0);
+		return;
+	}
+	if (outbox->held == NULL || sk_time_monotonic_us() < outbox->next_measure_us)
+		return;
+	outbox->next_measure_us = sk_time_monotonic_us() + MEASURE_INTERVAL_US;
+	sk_context_reset(&outbox->context, CALL_TIMEOUT_MS);
+	if (run(outbox, &SQL_BACKLOG, SK_NO_PARAMS, &rows) != SK_OK)
 		return;
 	sk_metric_set(outbox->unsent, sk_row_int(&rows, 0, 0));
 	sk_metric_set(outbox->oldest, sk_row_int(&rows, 0, 1));
@@ -208,80 +263,102 @@ static void measure_backlog(struct sk_outbox *outbox)
 
 static void trim(struct sk_outbox *outbox)
 {
+	bool more = false;
+
 	if (sk_time_monotonic_us() < outbox->next_trim_us)
 		return;
-	outbox->next_trim_us = sk_time_monotonic_us() + TRIM_INTERVAL_US;
-	for (size_t i = 0; i < sizeof(SQL_TRIM) / sizeof(SQL_TRIM[0]); i++) {
+	for (size_t i = 0; i < sizeof(TRIMS) / sizeof(TRIMS[0]); i++) {
+		int hours = TRIMS[i].keep_hours != 0 ? TRIMS[i].keep_hours : outbox->keep_hours;
+		struct sk_rows rows;
+
 		sk_context_reset(&outbox->context, CALL_TIMEOUT_MS);
-		if (sk_pg_run(outbox->lead, &outbox->context, &SQL_TRIM[i],
-			      SK_PARAMS(sk_int(outbox->keep_hours)), NULL) != SK_OK)
+		if (run(outbox, &TRIMS[i].sql, SK_PARAMS(sk_int(hours), sk_int(TRIM_ROWS)),
+			&rows) == SK_OK)
+			more = more || rows.affected == TRIM_ROWS;
+		else
 			sk_log_failure(SK_LOG_WARN, &outbox->context, "trimming");
 	}
+	outbox->next_trim_us = sk_time_monotonic_us() + (more ? TRIM_AGAIN_US : TRIM_INTERVAL_US);
+}
+
+/* A lasting failure is said once a minute, with the event that waits longest. */
+static void complain(struct sk_outbox *outbox)
+{
+	if (outbox->failures < FAILURES_QUIET || sk_time_monotonic_us() < outbox->next_complaint_us)
+		return;
+	outbox->next_complaint_us = sk_time_monotonic_us() + COMPLAINT_INTERVAL_US;
+	sk_log_failure(SK_LOG_ERROR, &outbox->context,
+		       outbox->stuck == NULL
+			       ? "the outbox cannot be relayed"
+			       : sk_arena_printf(outbox->context.arena, "the outbox is stuck at %s",
+						 outbox->stuck));
 }
 
 /* One round; returns how long to wait for the next, 0 where there is more. */
-static int64_t relay_once(struct sk_outbox *outbox, int *failures)
+static int64_t relay_once(struct sk_outbox *outbox, int64_t timeout_ms)
 {
-	bool leader = false, more = false;
+	bool more = false;
 	enum sk_status st;
 
-	sk_context_reset(&outbox->context, CALL_TIMEOUT_MS);
-	st = become_leader(outbox, &leader);
-	sk_metric_set(outbox->is_leader, leader);
-	if (st == SK_OK && leader)
+	sk_context_reset(&outbox->context, timeout_ms);
+	outbox->stuck = NULL;
+	st = lead(outbox);
+	if (st == SK_OK && outbox->held != NULL)
 		st = relay_batch(outbox, &more);
+	sk_metric_set(outbox->is_leader, outbox->held != NULL);
 	if (st != SK_OK) {
-		/* At start the stores are still being made; a lasting failure is worth a line. */
-		if (*failures == 5)
-			sk_log_failure(SK_LOG_WARN, &outbox->context,
-				       "the outbox cannot be relayed");
-		sk_context_reset(&outbox->context, CALL_TIMEOUT_MS);
-		measure_backlog(outbox);
+		complain(outbox);
+		measure_backlog(outbox, false);
 		return FAILURE_BASE_MS +
-		       sk_time_backoff_ms((*failures)++, FAILURE_BASE_MS, FAILURE_MAX_MS);
+		       sk_time_backoff_ms(outbox->failures++, FAILURE_BASE_MS, FAILURE_MAX_MS);
 	}
-	*failures = 0;
-	if (!leader)
+	outbox->failures = 0;
+	measure_backlog(outbox, !more);
+	if (outbox->held == NULL)
 		return STANDBY_MS;
-	sk_metric_set(outbox->unsent, 0);
-	sk_metric_set(outbox->oldest, 0);
-	if (more)
-		return 0;
-	trim(outbox);
-	return POLL_MS;
+	return more ? 0 : POLL_MS;
 }
 
-/* Waits for a commit, the time, or the end. Returns whether to go on. */
+/* Waits for a commit, the time, or the end. A commit is no news to a relay that does not
+ * lead or cannot send. Returns whether to go on. */
 static bool wait_for_work(struct sk_outbox *outbox, int64_t ms)
 {
 	int64_t until_us = sk_time_monotonic_us() + ms * 1000;
-	struct timespec until = { .tv_sec = until_us / SK_SECOND_US,
-				  .tv_nsec = until_us % SK_SECOND_US * 1000 };
-	int timed_out = 0;
-	bool stopping;
+	bool can_send = outbox->held != NULL && outbox->failures == 0;
+	bool in_time = true, stopping;
 
 	pthread_mutex_lock(&outbox->mutex);
-	while (!outbox->stopping && !outbox->woken && timed_out == 0)
-		timed_out = pthread_cond_timedwait(&outbox->changed, &outbox->mutex, &until);
+	while (!outbox->stopping && !(outbox->woken && can_send) && in_time)
+		in_time = sk_condition_wait(&outbox->changed, &outbox->mutex, until_us);
 	outbox->woken = false;
 	stopping = outbox->stopping;
 	pthread_mutex_unlock(&outbox->mutex);
 	return !stopping;
 }
 
+/* What is committed leaves before we do, if it can quickly. */
+static void relay_the_last(struct sk_outbox *outbox)
+{
+	int64_t end_us = sk_time_monotonic_us() + LAST_RELAY_US;
+	int64_t left_us, wait_ms = 0;
+
+	while (wait_ms == 0 && (left_us = end_us - sk_time_monotonic_us()) > 0)
+		wait_ms = relay_once(outbox, left_us / 1000);
+}
+
 static void *relay_until_stopped(void *closure)
 {
 	struct sk_outbox *outbox = closure;
-	int64_t end_us;
-	int failures = 0;
+	int64_t wait_ms;
 
 	assert(outbox->magic == OUTBOX_MAGIC);
-	while (wait_for_work(outbox, relay_once(outbox, &failures)))
-		;
-	/* What is committed leaves before we do, if it can quickly. */
-	end_us = sk_time_monotonic_us() + LAST_RELAY_US;
-	while (relay_once(outbox, &failures) == 0 && sk_time_monotonic_us() < end_us)
-		;
+	do {
+		wait_ms = relay_once(outbox, CALL_TIMEOUT_MS);
+		if (wait_ms > 0 && outbox->failures == 0 && outbox->held != NULL)
+			trim(outbox);
+	} while (wait_for_work(outbox, wait_ms));
+	relay_the_last(outbox);
+	let_go(outbox, false);
 	nats_ReleaseThreadMemory();
 	return NULL;
 }
@@ -303,11 +380,11 @@ struct sk_outbox *sk_outbox_open(struct sk_pg *pg, struct sk_bus *bus, const cha
 				 const char *service, int keep_hours, struct sk_metrics *metrics)
 {
 	struct sk_outbox *outbox = calloc(1, sizeof(*outbox));
-	pthread_condattr_t monotonic;
 
 	if (outbox == NULL)
 		abort();
 	outbox->magic = OUTBOX_MAGIC;
+	outbox->pg = pg;
 	outbox->bus = bus;
 	outbox->keep_hours = keep_hours;
 	outbox->service = strdup(service);
@@ -319,10 +396,7 @@ struct sk_outbox *sk_outbox_open(struct sk_pg *pg, struct sk_bus *bus, const cha
 							    .timeout_ms = CALL_TIMEOUT_MS },
 				  NULL);
 	pthread_mutex_init(&outbox->mutex, NULL);
-	pthread_condattr_init(&monotonic);
-	pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
-	pthread_cond_init(&outbox->changed, &monotonic);
-	pthread_condattr_destroy(&monotonic);
+	sk_condition_init(&outbox->changed);
 	sk_context_init(&outbox->context, CALL_TIMEOUT_MS);
 	outbox->unsent = sk_metrics_gauge(metrics, "souk_outbox_unsent",
 					  "committed events that have not left", "");
@@ -345,6 +419,7 @@ void sk_outbox_close(struct sk_outbox **outbox_in)
 	if (outbox == NULL)
 		return;
 	*outbox_in = NULL;
+	sk_pg_on_outbox_commit(outbox->pg, NULL, NULL);
 	pthread_mutex_lock(&outbox->mutex);
 	outbox->stopping = true;
 	pthread_cond_signal(&outbox->changed);

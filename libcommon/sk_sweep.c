@@ -7,6 +7,7 @@
 
 #include <nats/nats.h>
 
+#include "sk_condition.h"
 #include "sk_log.h"
 #include "sk_metrics.h"
 #include "sk_time.h"
@@ -39,14 +40,11 @@ static bool wait_for_turn(struct sweep *sweep, int64_t ms)
 {
 	struct sk_sweeps *all = sweep->all;
 	int64_t until_us = sk_time_monotonic_us() + ms * 1000;
-	struct timespec until = { .tv_sec = until_us / SK_SECOND_US,
-				  .tv_nsec = until_us % SK_SECOND_US * 1000 };
-	bool stopping;
-	int timed_out = 0;
+	bool in_time = true, stopping;
 
 	pthread_mutex_lock(&all->mutex);
-	while (!all->stopping && !sweep->woken && timed_out == 0)
-		timed_out = pthread_cond_timedwait(&all->changed, &all->mutex, &until);
+	while (!all->stopping && !sweep->woken && in_time)
+		in_time = sk_condition_wait(&all->changed, &all->mutex, until_us);
 	sweep->woken = false;
 	stopping = all->stopping;
 	pthread_mutex_unlock(&all->mutex);
@@ -106,16 +104,12 @@ static void start(struct sk_sweeps *all, int index, const struct sk_sweep *row,
 struct sk_sweeps *sk_sweeps_open(const struct sk_sweep *rows, void *app, struct sk_metrics *metrics)
 {
 	struct sk_sweeps *all = calloc(1, sizeof(*all));
-	pthread_condattr_t monotonic;
 
 	if (all == NULL)
 		abort();
 	all->app = app;
 	pthread_mutex_init(&all->mutex, NULL);
-	pthread_condattr_init(&monotonic);
-	pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
-	pthread_cond_init(&all->changed, &monotonic);
-	pthread_condattr_destroy(&monotonic);
+	sk_condition_init(&all->changed);
 	while (rows != NULL && rows[all->count].name != NULL)
 		all->count++;
 	all->list = calloc((size_t)all->count + 1, sizeof(*all->list));

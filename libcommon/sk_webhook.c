@@ -5,6 +5,8 @@
 
 #include <sodium.h>
 
+#include "sk_client.h"
+#include "sk_http.h"
 #include "sk_time.h"
 
 #define SECRET_PREFIX  "whsec_"
@@ -105,4 +107,56 @@ enum sk_status sk_webhook_verify(struct sk_context *context, const char *secret,
 	if (!any_fits(webhook->signature, wanted))
 		return refuse(context, "no signature fits");
 	return SK_OK;
+}
+
+enum sk_status sk_webhook_send(struct sk_context *context, const struct sk_webhook_target *target,
+			       struct sk_webhook *webhook, int *http_status)
+{
+	struct sk_arena *arena = context->arena;
+	char own_trace[SK_TRACEPARENT_BYTES];
+	const char *traceparent = target->traceparent != NULL
+					  ? target->traceparent
+					  : sk_trace_format(&context->trace, own_trace);
+	struct sk_client_answer answer = { 0 };
+	enum sk_status st;
+
+	context->now_us = sk_time_now_us(); /* a sweep may have begun long ago */
+	*http_status = 0;
+	st = sk_webhook_sign(context, target->secret, webhook);
+	if (st == SK_OK) {
+		const char *const headers[] = {
+			"Content-Type: application/json",
+			"User-Agent: Souk-Webhooks/1.0",
+			sk_arena_printf(arena, "webhook-id: %s", webhook->id),
+			sk_arena_printf(arena, "webhook-timestamp: %s", webhook->timestamp),
+			sk_arena_printf(arena, "webhook-signature: %s", webhook->signature),
+			sk_arena_printf(arena, "traceparent: %s", traceparent),
+			NULL,
+		};
+
+		st = sk_client_send(context,
+				    &(struct sk_client_request) {
+					    .method = "POST",
+					    .url = target->url,
+					    .headers = headers,
+					    .body = webhook->body,
+					    .body_len = webhook->len,
+					    .timeout_ms = target->timeout_ms,
+				    },
+				    &answer);
+	}
+	*http_status = answer.status;
+	return st;
+}
+
+struct sk_webhook sk_webhook_of_request(struct sk_request *request)
+{
+	struct sk_webhook webhook = {
+		.id = sk_request_header(request, "webhook-id"),
+		.timestamp = sk_request_header(request, "webhook-timestamp"),
+		.signature = sk_request_header(request, "webhook-signature"),
+	};
+
+	webhook.body = sk_request_body(request, &webhook.len);
+	return webhook;
 }

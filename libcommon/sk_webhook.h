@@ -28,4 +28,22 @@ SK_MUST_CHECK enum sk_status sk_webhook_sign(struct sk_context *context, const c
 SK_MUST_CHECK enum sk_status sk_webhook_verify(struct sk_context *context, const char *secret,
 					       const struct sk_webhook *webhook);
 
+/* Where a webhook goes. */
+struct sk_webhook_target {
+	const char *url, *secret;
+	const char *traceparent; /* NULL: the context's trace */
+	int timeout_ms;
+};
+
+/* Signs webhook->id and body at this moment and posts it as JSON. *http_status gets the
+ * answer's status, 0 where none came: then SK_UNAVAILABLE or SK_TIMEOUT. Any answer is SK_OK. */
+SK_MUST_CHECK enum sk_status sk_webhook_send(struct sk_context *context,
+					     const struct sk_webhook_target *target,
+					     struct sk_webhook *webhook, int *http_status);
+
+struct sk_request;
+
+/* The webhook of a request: its three headers (NULL where absent) and its raw body. */
+struct sk_webhook sk_webhook_of_request(struct sk_request *request);
+
 #endif

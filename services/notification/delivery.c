@@ -14,43 +14,26 @@
 static enum sk_status post(struct notification_service *service, struct sk_context *context,
 			   const struct notification_delivery *delivery, int *http_status)
 {
-	struct sk_arena *arena = context->arena;
 	struct sk_webhook webhook = {
 		.id = delivery->message_id,
 		.body = delivery->body,
 		.len = strlen(delivery->body),
 	};
-	struct sk_client_answer answer = { 0 };
 	enum sk_status st = SK_OK;
 
-	context->now_us = sk_time_now_us(); /* the signature carries the time */
+	*http_status = 0;
 	if (!service->allow_private)
 		st = notification_target_resolve(context, delivery->url);
-	if (st == SK_OK)
-		st = sk_webhook_sign(context, delivery->secret, &webhook);
-	if (st == SK_OK) {
-		const char *const headers[] = {
-			"Content-Type: application/json",
-			"User-Agent: Souk-Webhooks/1.0",
-			sk_arena_printf(arena, "webhook-id: %s", webhook.id),
-			sk_arena_printf(arena, "webhook-timestamp: %s", webhook.timestamp),
-			sk_arena_printf(arena, "webhook-signature: %s", webhook.signature),
-			sk_arena_printf(arena, "traceparent: %s", delivery->traceparent),
-			NULL,
-		};
-		struct sk_client_request request = {
-			.method = "POST",
-			.url = delivery->url,
-			.headers = headers,
-			.body = webhook.body,
-			.body_len = webhook.len,
-			.timeout_ms = WEBHOOK_TIMEOUT_MS,
-		};
-
-		st = sk_client_send(context, &request, &answer);
-	}
-	*http_status = answer.status;
-	return st;
+	if (st != SK_OK)
+		return st;
+	return sk_webhook_send(context,
+			       &(struct sk_webhook_target) {
+				       .url = delivery->url,
+				       .secret = delivery->secret,
+				       .traceparent = delivery->traceparent,
+				       .timeout_ms = WEBHOOK_TIMEOUT_MS,
+			       },
+			       &webhook, http_status);
 }
 
 static enum sk_status deliver(struct notification_service *service, struct sk_context *context,

@@ -17,19 +17,6 @@ static enum sk_status take_webhook(struct sk_tx *tx, struct sk_request *request,
 	return st;
 }
 
-/* The id takes part in the signature, so its absence is a bad signature too. */
-static struct sk_webhook webhook_of(struct sk_request *request)
-{
-	struct sk_webhook webhook = {
-		.id = sk_request_header(request, "webhook-id"),
-		.timestamp = sk_request_header(request, "webhook-timestamp"),
-		.signature = sk_request_header(request, "webhook-signature"),
-	};
-
-	webhook.body = sk_request_body(request, &webhook.len);
-	return webhook;
-}
-
 /* POST /v1/payments/webhooks/{provider}: the signature first, over the bytes as they
  * came; nothing of an unsigned body is looked at. */
 static enum sk_status post_webhook(struct sk_request *request, struct sk_reply *reply, void *app)
@@ -38,7 +25,7 @@ static enum sk_status post_webhook(struct sk_request *request, struct sk_reply *
 	struct sk_context *context = sk_request_context(request);
 	const struct payment_provider *provider = payment_provider_find(
 		service, sk_request_param(request, "provider"));
-	struct sk_webhook webhook = webhook_of(request);
+	struct sk_webhook webhook = sk_webhook_of_request(request);
 	struct payment_notice notice = { .reason = "" };
 	enum sk_status st;
 

@@ -145,32 +145,19 @@ static bool call_webhook(struct payment_service *service, struct sk_context *con
 		.body = sk_buf_text(&body.buf),
 		.len = body.buf.len,
 	};
-	struct sk_client_answer answer;
-	enum sk_status st = sk_webhook_sign(context, service->test_secret, &webhook);
+	int status = 0;
+	enum sk_status st = sk_webhook_send(context,
+					    &(struct sk_webhook_target) {
+						    .url = service->test_url,
+						    .secret = service->test_secret,
+						    .timeout_ms = WEBHOOK_TIMEOUT_MS,
+					    },
+					    &webhook, &status);
 
-	if (st == SK_OK) {
-		const char *const headers[] = {
-			"Content-Type: application/json",
-			sk_arena_printf(arena, "webhook-id: %s", webhook.id),
-			sk_arena_printf(arena, "webhook-timestamp: %s", webhook.timestamp),
-			sk_arena_printf(arena, "webhook-signature: %s", webhook.signature),
-			NULL,
-		};
-		struct sk_client_request request = {
-			.method = "POST",
-			.url = service->test_url,
-			.headers = headers,
-			.body = webhook.body,
-			.body_len = webhook.len,
-			.timeout_ms = WEBHOOK_TIMEOUT_MS,
-		};
-
-		st = sk_client_send(context, &request, &answer);
-	}
-	if (st == SK_OK && answer.status >= 200 && answer.status < 300)
+	if (st == SK_OK && status >= 200 && status < 300)
 		return true;
 	sk_log(SK_LOG_WARN, context, "test provider: webhook %s of %s was not taken (%s %d)",
-	       webhook.id, call->type, sk_status_name(st), st == SK_OK ? answer.status : 0);
+	       webhook.id, call->type, sk_status_name(st), status);
 	sk_context_clear_error(context);
 	return false;
 }

@@ -97,18 +97,6 @@ static enum sk_status take_webhook(struct sk_tx *tx, struct sk_request *request,
 	return st;
 }
 
-static struct sk_webhook webhook_of(struct sk_request *request)
-{
-	struct sk_webhook webhook = {
-		.id = sk_request_header(request, "webhook-id"),
-		.timestamp = sk_request_header(request, "webhook-timestamp"),
-		.signature = sk_request_header(request, "webhook-signature"),
-	};
-
-	webhook.body = sk_request_body(request, &webhook.len);
-	return webhook;
-}
-
 /* POST /v1/shipments/webhooks/{carrier}: the signature first, over the bytes as they
  * came; nothing of an unsigned body is looked at. */
 static enum sk_status post_webhook(struct sk_request *request, struct sk_reply *reply, void *app)
@@ -117,7 +105,7 @@ static enum sk_status post_webhook(struct sk_request *request, struct sk_reply *
 	struct sk_context *context = sk_request_context(request);
 	const struct shipping_carrier *carrier = shipping_carrier_find(
 		sk_request_param(request, "carrier"));
-	struct sk_webhook webhook = webhook_of(request);
+	struct sk_webhook webhook = sk_webhook_of_request(request);
 	struct taking taking = { .service = service };
 	enum sk_status st;
 

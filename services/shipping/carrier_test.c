@@ -38,33 +38,18 @@ static enum sk_status say(struct shipping_service *service, struct sk_context *c
 		.body = sk_buf_text(&body.buf),
 		.len = body.buf.len,
 	};
-	struct sk_client_answer answer;
-	enum sk_status st;
+	int status = 0;
+	enum sk_status st = sk_webhook_send(context,
+					    &(struct sk_webhook_target) {
+						    .url = service->test_url,
+						    .secret = service->secret,
+						    .timeout_ms = WEBHOOK_TIMEOUT_MS,
+					    },
+					    &webhook, &status);
 
-	context->now_us = sk_time_now_us(); /* the signature carries the time */
-	st = sk_webhook_sign(context, service->secret, &webhook);
-	if (st == SK_OK) {
-		const char *const headers[] = {
-			"Content-Type: application/json",
-			sk_arena_printf(arena, "webhook-id: %s", webhook.id),
-			sk_arena_printf(arena, "webhook-timestamp: %s", webhook.timestamp),
-			sk_arena_printf(arena, "webhook-signature: %s", webhook.signature),
-			NULL,
-		};
-		struct sk_client_request request = {
-			.method = "POST",
-			.url = service->test_url,
-			.headers = headers,
-			.body = webhook.body,
-			.body_len = webhook.len,
-			.timeout_ms = WEBHOOK_TIMEOUT_MS,
-		};
-
-		st = sk_client_send(context, &request, &answer);
-	}
-	if (st == SK_OK && (answer.status < 200 || answer.status >= 300))
+	if (st == SK_OK && (status < 200 || status >= 300))
 		st = sk_fail(context, SK_UNAVAILABLE, "webhook_refused",
-			     "the webhook got status %d", answer.status);
+			     "the webhook got status %d", status);
 	return st;
 }
 
