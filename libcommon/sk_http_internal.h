@@ -59,6 +59,7 @@ struct sk_http {
 	struct sk__route *routes;
 	int routes_count;
 	struct sk_metric *unrouted;
+	atomic_uint reached; /* a bit for each store that /readyz has found once */
 	atomic_bool draining;
 	atomic_int running; /* requests between their head and the end of their answer */
 	pthread_mutex_t mutex;

@@ -17,8 +17,8 @@ static enum sk_status get_healthz(struct sk_request *request, struct sk_reply *r
 	return SK_OK;
 }
 
-/* One part's state, as {"ok": false, "detail": "..."}. False where it is not ready. */
-static bool write_part(struct sk_request *request, struct sk_json *json, const char *name,
+/* One part's state, as {"ok": false, "detail": "..."}. */
+static void write_part(struct sk_request *request, struct sk_json *json, const char *name,
 		       enum sk_status st)
 {
 	sk_json_begin_object(json, name);
@@ -27,10 +27,21 @@ static bool write_part(struct sk_request *request, struct sk_json *json, const c
 		sk_json_text(json, "detail", request->context.error.detail);
 	sk_json_end_object(json);
 	sk_context_clear_error(&request->context);
-	return st == SK_OK;
 }
 
-/* It can serve; otherwise 503, and which part it is that cannot be reached. */
+/* A store's state. False only until it was reached once: a service starts to serve when it has
+ * all its stores, and goes on when one is gone, since that costs only what the store holds.
+ * Were it not ready then, the gateway would take every replica away at once. */
+static bool write_store(struct sk_request *request, struct sk_json *json, const char *name,
+			unsigned bit, enum sk_status st)
+{
+	write_part(request, json, name, st);
+	if (st == SK_OK)
+		atomic_fetch_or(&request->http->reached, bit);
+	return (atomic_load(&request->http->reached) & bit) != 0;
+}
+
+/* It can serve; otherwise 503. Either way it tells which store cannot be reached. */
 static enum sk_status get_readyz(struct sk_request *request, struct sk_reply *reply, void *app)
 {
 	struct sk_parts *parts = request->http->parts;
@@ -41,17 +52,22 @@ static enum sk_status get_readyz(struct sk_request *request, struct sk_reply *re
 	(void)app;
 	sk_json_begin_object(json, NULL);
 	sk_json_begin_object(json, "parts");
-	if (parts->ready != NULL)
-		ready &= write_part(request, json, "service", parts->ready(parts, context));
+	if (parts->ready != NULL) {
+		enum sk_status st = parts->ready(parts, context);
+
+		write_part(request, json, "service", st);
+		ready = st == SK_OK;
+	}
 	if (parts->pg != NULL)
-		ready &= write_part(request, json, "postgresql", sk_pg_ping(parts->pg, context));
+		ready &= write_store(request, json, "postgresql", 1,
+				     sk_pg_ping(parts->pg, context));
 	if (parts->kv != NULL)
-		ready &= write_part(request, json, "valkey", sk_kv_ping(parts->kv, context));
+		ready &= write_store(request, json, "valkey", 2, sk_kv_ping(parts->kv, context));
 	if (parts->cache != NULL && parts->cache != parts->kv)
-		ready &= write_part(request, json, "valkey_cache",
-				    sk_kv_ping(parts->cache, context));
+		ready &= write_store(request, json, "valkey_cache", 4,
+				     sk_kv_ping(parts->cache, context));
 	if (parts->bus != NULL)
-		ready &= write_part(request, json, "nats", sk_bus_ping(parts->bus, context));
+		ready &= write_store(request, json, "nats", 8, sk_bus_ping(parts->bus, context));
 	sk_json_end_object(json);
 	sk_json_bool(json, "ready", ready);
 	sk_json_end_object(json);
