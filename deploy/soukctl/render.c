@@ -120,6 +120,12 @@ static enum sk_status render_broker(struct sk_context *context, const struct cJS
 
 /* ---- Valkey's users ---- */
 
+/* Nobody can be the default user: it is off and has no password. But it is as that user that
+ * Valkey reads its append-only file, and it asks for rights again where several writes are
+ * one step, as in a function. Without rights it would lose every session and
+ * cart at a restart, silently (valkey-io/valkey#3983, mended in versions after ours). */
+#define DEFAULT_USER "user default off ~* &* +@all\n"
+
 static enum sk_status render_valkey(struct sk_context *context, const struct cJSON *topology,
 				    const char *secrets, const char *out_dir)
 {
@@ -131,7 +137,7 @@ static enum sk_status render_valkey(struct sk_context *context, const struct cJS
 	if (st != SK_OK)
 		return st;
 	sk_buf_init(&out, context->arena, OUTPUT_MAX_BYTES);
-	sk_buf_printf(&out, "user default off\nuser admin on >%s ~* &* +@all\n", password);
+	sk_buf_printf(&out, DEFAULT_USER "user admin on >%s ~* &* +@all\n", password);
 	cJSON_ArrayForEach(service, topology_list(topology, "services"))
 	{
 		if (!topology_flag(service, "uses_kv"))
