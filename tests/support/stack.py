@@ -1,4 +1,5 @@
 """A private stack for tests: the real servers in .test/, on ports of their own."""
+import contextlib
 import hashlib
 import os
 import pathlib
@@ -59,6 +60,18 @@ class Stack:
         done = subprocess.run(["supervisorctl", "-c", self.folder / "generated/supervisord.conf", *words],
                               capture_output=True, text=True, timeout=60, check=False)
         return done.stdout
+
+    @contextlib.contextmanager
+    def without(self, part: str):
+        """with stack.without("valkey"): … what holds while it is down. Afterwards it runs again."""
+        self.control("stop", part)
+        try:
+            yield
+        finally:
+            self.control("start", part)
+            answers = {"postgres": lambda: self.rows("session", "SELECT 1"), "valkey": lambda: self.valkey().ping(),
+                       "nats": lambda: self.bus().close() is None}
+            eventually(f"{part} answers again", answers[part])
 
     def secret(self, owner: str, name: str) -> str:
         return (self.folder / "secrets" / owner / name).read_text().strip()
