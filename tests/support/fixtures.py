@@ -41,7 +41,14 @@ class Bus:
     """Messages in and out, as a service sees them."""
 
     def __init__(self, stack: Stack):
-        self.client = stack.bus()
+        self._stack, self._client = stack, stack.bus()
+
+    @property
+    def client(self):
+        """The connection; a new one where a test has stopped the broker in between."""
+        if not self._client.alive:
+            self._client = eventually("the broker takes a connection", self._stack.bus)
+        return self._client
 
     def tell(self, subject: str, event, event_id: str | None = None, **more) -> str:
         """Publishes an event with its headers (more: trace, at) and returns its id."""

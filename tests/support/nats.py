@@ -57,6 +57,7 @@ class Client:
         self._subscriptions: dict[int, Subscription] = {}
         self._pong = threading.Event()
         self.errors: list[str] = []
+        self.alive = True  # until the server goes away
         self._reader.readline()  # INFO
         connect = {"verbose": False, "pedantic": False, "headers": True, "no_responders": True,
                    "user": unquote(parts.username or ""), "pass": unquote(parts.password or ""),
@@ -82,6 +83,7 @@ class Client:
                 self._handle(line.decode().rstrip("\r\n"))
         except (OSError, ValueError):
             pass
+        self.alive = False
 
     def _handle(self, line: str) -> None:
         word, _, rest = line.partition(" ")

@@ -211,14 +211,9 @@ def test_a_price_that_changed_is_told(shopper, sku):
 
 
 def test_orders_are_accepted_while_the_broker_is_down_and_flow_later(bus, shopper, sku, stores):
-    from support.fixtures import Bus
-    stores.control("stop", "nats")
-    try:
+    with stores.without("nats"):
         made = place(shopper, sku)
-    finally:
-        stores.control("start", "nats")
     eventually("the event has left", lambda: stores.rows(
         "order", "SELECT 1 FROM outbox WHERE subject = %s AND sent_at IS NOT NULL", f"orders.created.{made['id']}"), within=20)
-    again = Bus(stores)
-    reserve(again, made["id"])
+    reserve(bus, made["id"])
     reaches(shopper, made["id"], "reserved")
