@@ -1,12 +1,18 @@
 /* The pool of Valkey connections. hiredis blocks, with the time-outs of its socket; a context
- * that failed or timed out is dead (hiredis says so itself) and is thrown away.
+ * that failed or timed out is dead and is thrown away.
  *
- * Down is a state: after a failure to connect the pool answers SK_UNAVAILABLE at once, and one
- * caller tries again when the back-off is over. What Valkey holds may be lost, so
- * a quick "not now" is worth more than a late answer. */
+ * Down is a state: after a failure the pool answers SK_UNAVAILABLE at once, and one caller tries
+ * a new connection when the back-off is over. What Valkey holds may be lost, so a quick "not
+ * now" is worth more than a late answer.
+ *
+ * Nothing is sent twice: a command whose answer did not come may have been done, and a cart would
+ * count double. A connection that the server closed while it was idle (a restart) is
+ * found out before anything is sent on it instead. */
 #include "sk_kv.h"
 
 #include <assert.h>
+#include <errno.h>
+#include <poll.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -14,6 +20,7 @@
 
 #include <hiredis/hiredis.h>
 
+#include "sk_condition.h"
 #include "sk_kv_internal.h"
 #include "sk_log.h"
 #include "sk_metrics.h"
@@ -41,7 +48,6 @@ struct sk_kv *sk_kv_open(const struct sk_kv_options *options, const char *pool_n
 			 struct sk_metrics *metrics)
 {
 	struct sk_kv *kv = calloc(1, sizeof(*kv));
-	pthread_condattr_t monotonic;
 	char labels[64];
 
 	if (kv == NULL)
@@ -59,10 +65,7 @@ struct sk_kv *sk_kv_open(const struct sk_kv_options *options, const char *pool_n
 	if (kv->idle == NULL)
 		abort();
 	pthread_mutex_init(&kv->mutex, NULL);
-	pthread_condattr_init(&monotonic);
-	pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
-	pthread_cond_init(&kv->returned, &monotonic);
-	pthread_condattr_destroy(&monotonic);
+	sk_condition_init(&kv->returned);
 	if (metrics != NULL) {
 		snprintf(labels, sizeof(labels), "pool=\"%s\"", pool_name);
 		kv->duration = sk_metrics_histogram(metrics, "souk_kv_command_seconds",
@@ -93,16 +96,29 @@ void sk_kv_close(struct sk_kv **kv_in)
 
 /* ---- connections ---- */
 
+/* Lets the connection wait until then and no longer. False where that is now. */
+static bool set_limit(redisContext *connection, int64_t end_us)
+{
+	int64_t left_us = end_us - sk_time_monotonic_us();
+	struct timeval limit = { .tv_sec = left_us / SK_SECOND_US,
+				 .tv_usec = left_us % SK_SECOND_US };
+
+	return left_us > 0 && redisSetTimeout(connection, limit) == REDIS_OK;
+}
+
+/* Logs in, or where there is no password at least has an answer: a server that was stopped
+ * accepts connections, too. */
 static bool log_in(const struct sk_kv *kv, redisContext *connection)
 {
 	redisReply *reply;
 	bool ok;
 
 	if (kv->url.password[0] == '\0')
-		return true;
-	reply = kv->url.user[0] != '\0'
-			? redisCommand(connection, "AUTH %s %s", kv->url.user, kv->url.password)
-			: redisCommand(connection, "AUTH %s", kv->url.password);
+		reply = redisCommand(connection, "PING");
+	else if (kv->url.user[0] != '\0')
+		reply = redisCommand(connection, "AUTH %s %s", kv->url.user, kv->url.password);
+	else
+		reply = redisCommand(connection, "AUTH %s", kv->url.password);
 	ok = reply != NULL && reply->type == REDIS_REPLY_STATUS;
 	if (!ok)
 		sk_log(SK_LOG_WARN, NULL, "Valkey refuses to log us in: %s",
@@ -113,10 +129,11 @@ static bool log_in(const struct sk_kv *kv, redisContext *connection)
 }
 
 /* A connection that is logged in, or NULL (the reason is logged). */
-static redisContext *connect_now(const struct sk_kv *kv)
+static redisContext *connect_now(const struct sk_kv *kv, int64_t timeout_ms)
 {
-	struct timeval timeout = { .tv_sec = kv->timeout_ms / 1000,
-				   .tv_usec = (suseconds_t)(kv->timeout_ms % 1000) * 1000 };
+	int64_t end_us = sk_time_monotonic_us() + timeout_ms * 1000;
+	struct timeval timeout = { .tv_sec = timeout_ms / 1000,
+				   .tv_usec = timeout_ms % 1000 * 1000 };
 	redisContext *connection = kv->url.path[0] != '\0'
 					   ? redisConnectUnixWithTimeout(kv->url.path, timeout)
 					   : redisConnectWithTimeout(kv->url.host, kv->url.port,
@@ -124,7 +141,7 @@ static redisContext *connect_now(const struct sk_kv *kv)
 
 	if (connection == NULL)
 		abort();
-	if (connection->err == 0 && redisSetTimeout(connection, timeout) == REDIS_OK &&
+	if (connection->err == 0 && set_limit(connection, end_us) &&
 	    (kv->url.path[0] != '\0' || redisEnableKeepAlive(connection) == REDIS_OK) &&
 	    log_in(kv, connection))
 		return connection;
@@ -143,7 +160,7 @@ static enum sk_status unavailable(struct sk_context *context)
 /* Opens one more; the caller has counted it. */
 static enum sk_status open_one(struct sk_kv *kv, struct sk_context *context, redisContext **out)
 {
-	*out = connect_now(kv);
+	*out = connect_now(kv, sk_context_remaining_ms(context, kv->timeout_ms));
 	pthread_mutex_lock(&kv->mutex);
 	if (*out != NULL) {
 		kv->failures = 0;
@@ -160,51 +177,85 @@ static enum sk_status open_one(struct sk_kv *kv, struct sk_context *context, red
 	return *out != NULL ? SK_OK : unavailable(context);
 }
 
+/* Whether the server closed it. An idle connection has nothing to say but that. */
+static bool is_dead(const redisContext *connection)
+{
+	struct pollfd socket = { .fd = connection->fd, .events = POLLIN };
+
+	return poll(&socket, 1, 0) != 0;
+}
+
+/* An idle connection that lives, or NULL. Caller holds kv->mutex. */
+static redisContext *take_idle(struct sk_kv *kv)
+{
+	while (kv->idle_count > 0) {
+		redisContext *connection = kv->idle[--kv->idle_count];
+
+		if (!is_dead(connection))
+			return connection;
+		redisFree(connection);
+		kv->open_count--;
+	}
+	return NULL;
+}
+
+/* Counts one more connection, which the caller is to open; false while it is too early for
+ * another attempt. Caller holds kv->mutex. */
+static bool reserve_one(struct sk_kv *kv)
+{
+	if (sk_time_monotonic_us() < kv->retry_after_us)
+		return false;
+	kv->open_count++;
+	if (kv->failures > 0) /* one tries, the others fail at once meanwhile */
+		kv->retry_after_us = sk_time_monotonic_us() + (int64_t)kv->timeout_ms * 1000;
+	return true;
+}
+
 static enum sk_status take(struct sk_kv *kv, struct sk_context *context, redisContext **out)
 {
 	int64_t end_us = sk_time_monotonic_us() +
 			 sk_context_remaining_ms(context, kv->timeout_ms) * 1000;
-	struct timespec until = { .tv_sec = end_us / SK_SECOND_US,
-				  .tv_nsec = end_us % SK_SECOND_US * 1000 };
-	bool too_early;
+	bool may_open;
 
 	assert(kv->magic == KV_MAGIC);
 	pthread_mutex_lock(&kv->mutex);
 	while (kv->idle_count == 0 && kv->open_count == kv->limit) {
-		if (pthread_cond_timedwait(&kv->returned, &kv->mutex, &until) != 0) {
+		if (!sk_condition_wait(&kv->returned, &kv->mutex, end_us)) {
 			pthread_mutex_unlock(&kv->mutex);
 			return sk_fail(context, SK_UNAVAILABLE, "cache_busy",
 				       "no connection to Valkey became free in time");
 		}
 	}
-	if (kv->idle_count > 0) {
-		*out = kv->idle[--kv->idle_count];
-		pthread_mutex_unlock(&kv->mutex);
-		return SK_OK;
-	}
-	too_early = sk_time_monotonic_us() < kv->retry_after_us;
-	if (!too_early) {
-		kv->open_count++;
-		if (kv->failures > 0) /* one tries, the others fail at once meanwhile */
-			kv->retry_after_us = sk_time_monotonic_us() +
-					     (int64_t)kv->timeout_ms * 1000;
-	}
+	*out = take_idle(kv);
+	may_open = *out == NULL && reserve_one(kv);
 	pthread_mutex_unlock(&kv->mutex);
-	return too_early ? unavailable(context) : open_one(kv, context, out);
+	if (*out != NULL)
+		return SK_OK;
+	return may_open ? open_one(kv, context, out) : unavailable(context);
 }
 
 static void give(struct sk_kv *kv, redisContext *connection)
 {
-	bool dead = connection->err != 0;
-
-	if (dead)
-		redisFree(connection);
 	pthread_mutex_lock(&kv->mutex);
-	if (dead)
-		kv->open_count--;
-	else
-		kv->idle[kv->idle_count++] = connection;
+	kv->idle[kv->idle_count++] = connection;
 	pthread_cond_signal(&kv->returned);
+	pthread_mutex_unlock(&kv->mutex);
+}
+
+/* Throws a connection away. Where the server itself gave no answer the idle ones would cost
+ * a time-out each: they go, too, and the next caller is the one that tries. */
+static void discard(struct sk_kv *kv, redisContext *connection, bool server_is_silent)
+{
+	redisFree(connection);
+	pthread_mutex_lock(&kv->mutex);
+	kv->open_count--;
+	while (server_is_silent && kv->idle_count > 0) {
+		redisFree(kv->idle[--kv->idle_count]);
+		kv->open_count--;
+	}
+	if (server_is_silent && kv->failures == 0)
+		kv->failures = 1;
+	pthread_cond_broadcast(&kv->returned);
 	pthread_mutex_unlock(&kv->mutex);
 }
 
@@ -274,21 +325,28 @@ static void append(redisContext *connection, const struct sk_kv_command *command
 			       (const char **)(uintptr_t)command->argv, command->lengths);
 }
 
+static enum sk_status timed_out(struct sk_context *context)
+{
+	return sk_fail(context, SK_TIMEOUT, "cache_timeout", "Valkey did not answer in time");
+}
+
+/* Why no answer came. errno is still that of hiredis. */
 static enum sk_status failed(const redisContext *connection, struct sk_context *context)
 {
-	if (connection->err == REDIS_ERR_IO)
-		return sk_fail(context, SK_TIMEOUT, "cache_timeout",
-			       "Valkey did not answer in time");
+	if (connection->err == REDIS_ERR_IO && errno == EAGAIN)
+		return timed_out(context);
 	return sk_fail(context, SK_UNAVAILABLE, "cache_unavailable",
 		       "the connection to Valkey was lost");
 }
 
-/* Reads count answers. An error answer does not end it: the rest must be read, too. */
+/* Reads count answers. An error answer does not end it: the rest must be read, too.
+ * *whole says whether all were read, and the connection can be used again. */
 static enum sk_status read_replies(redisContext *connection, struct sk_context *context,
-				   size_t count, struct sk_kv_reply *replies)
+				   size_t count, struct sk_kv_reply *replies, bool *whole)
 {
 	enum sk_status first = SK_OK;
 
+	*whole = false;
 	for (size_t i = 0; i < count; i++) {
 		struct sk_kv_reply unused;
 		void *reply = NULL;
@@ -300,26 +358,38 @@ static enum sk_status read_replies(redisContext *connection, struct sk_context *
 		st = convert(context, reply, replies != NULL ? &replies[i] : &unused, 0);
 		first = first == SK_OK ? st : first;
 	}
+	*whole = true;
 	return first;
 }
 
 /* One round trip on one connection. */
 static enum sk_status round_trip(struct sk_kv *kv, struct sk_context *context,
 				 const struct sk_kv_command *commands, size_t count,
-				 struct sk_kv_reply *replies, bool *lost)
+				 struct sk_kv_reply *replies)
 {
 	redisContext *connection = NULL;
-	enum sk_status st = take(kv, context, &connection);
+	int64_t budget_ms = sk_context_remaining_ms(context, kv->timeout_ms);
+	int64_t end_us = sk_time_monotonic_us() + budget_ms * 1000;
+	bool whole = false;
+	enum sk_status st;
 
-	*lost = false;
+	if (budget_ms == 0)
+		return timed_out(context);
+	st = take(kv, context, &connection);
 	if (st != SK_OK)
 		return st;
 	assert(connection != NULL);
+	if (!set_limit(connection, end_us)) {
+		give(kv, connection); /* nothing was sent */
+		return timed_out(context);
+	}
 	for (size_t i = 0; i < count; i++)
 		append(connection, &commands[i]);
-	st = read_replies(connection, context, count, replies);
-	*lost = connection->err == REDIS_ERR_EOF;
-	give(kv, connection);
+	st = read_replies(connection, context, count, replies, &whole);
+	if (whole)
+		give(kv, connection);
+	else /* a caller in a hurry says nothing about the server */
+		discard(kv, connection, st == SK_TIMEOUT && budget_ms == kv->timeout_ms);
 	return st;
 }
 
@@ -328,15 +398,8 @@ enum sk_status sk_kv_pipeline(struct sk_kv *kv, struct sk_context *context,
 			      struct sk_kv_reply *replies)
 {
 	int64_t began_us = sk_time_monotonic_us();
-	bool lost = false;
-	enum sk_status st = round_trip(kv, context, commands, count, replies, &lost);
+	enum sk_status st = round_trip(kv, context, commands, count, replies);
 
-	/* The server closed a connection that was idle (it was restarted): others may be as
-	 * dead, so every one of the pool may be found out before one is new. */
-	for (int i = 0; lost && i < kv->limit; i++) {
-		sk_context_clear_error(context);
-		st = round_trip(kv, context, commands, count, replies, &lost);
-	}
 	if (kv->duration != NULL) {
 		sk_metric_observe_us(kv->duration, sk_time_monotonic_us() - began_us);
 		sk_metric_add(kv->errors, st != SK_OK);

@@ -4,7 +4,8 @@
  * and SK_TIMEOUT come quickly (VALKEY_TIMEOUT_MS, 200 by default) and after a
  * failure the pool answers SK_UNAVAILABLE at once until a new connection worked, tried
  * with back-off. A connection that timed out is never used again: its late
- * answer would be taken for the next command's.
+ * answer would be taken for the next command's. Nothing is sent twice: a command whose answer
+ * was lost may have been done.
  *
  * Atomic logic is in Valkey functions (FCALL), which the provisioning loads with
  * an administrator's rights; services hold no scripting rights.
@@ -50,7 +51,8 @@ struct sk_kv_command {
 	size_t argc;
 };
 
-/* SK_KV("GET", key) expands to a command of strings. */
+/* SK_KV("GET", key) expands to a command of strings. It lives as long as the block it stands in:
+ * one made inside a loop's body must not be kept for after it. */
 #define SK_KV(...)                                                                                 \
 	((struct sk_kv_command) { (const char *const[]) { __VA_ARGS__ }, NULL,                     \
 				  sizeof((const char *const[]) { __VA_ARGS__ }) /                  \

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "sk_condition.h"
 #include "sk_log.h"
 #include "sk_time.h"
 
@@ -29,7 +30,6 @@ static char *copy(const char *text)
 struct sk_pg *sk_pg_open(const struct sk_pg_options *options, struct sk_metrics *metrics)
 {
 	struct sk_pg *pg = calloc(1, sizeof(*pg));
-	pthread_condattr_t monotonic;
 
 	if (pg == NULL)
 		abort();
@@ -42,14 +42,11 @@ struct sk_pg *sk_pg_open(const struct sk_pg_options *options, struct sk_metrics 
 	if (pg->slots == NULL)
 		abort();
 	pthread_mutex_init(&pg->mutex, NULL);
-	pthread_condattr_init(&monotonic);
-	pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
-	pthread_cond_init(&pg->returned, &monotonic);
-	pthread_condattr_destroy(&monotonic);
+	sk_condition_init(&pg->returned);
 	if (metrics != NULL) {
 		pg->open_connections = sk_metrics_gauge(metrics, "souk_pg_connections",
 							"open connections to PostgreSQL", "");
-		pg->duration = sk_metrics_histogram(metrics, "souk_pg_statement_seconds",
+		pg->duration = sk_metrics_histogram(metrics, "souk_pg_query_seconds",
 						    "time of one statement", "");
 		pg->errors = sk_metrics_counter(metrics, "souk_pg_errors_total",
 						"statements that failed", "");
@@ -84,6 +81,12 @@ int64_t sk__pg_call_ms(const struct sk_pg *pg, const struct sk_context *context)
 	return sk_context_remaining_ms(context, pg->timeout_ms);
 }
 
+enum sk_status sk__pg_too_late(struct sk_context *context)
+{
+	return sk_fail(context, SK_TIMEOUT, "database_timeout",
+		       "no time was left for the database");
+}
+
 bool sk__pg_wait(PGconn *connection, bool for_write, int64_t end_us)
 {
 	struct pollfd socket = { .fd = PQsocket(connection),
@@ -116,7 +119,7 @@ static void drop_notice(void *arg, const PGresult *notice)
 /* A new connection with our settings, or NULL (the reason is logged). */
 static PGconn *connect_now(const struct sk_pg *pg, int64_t timeout_ms)
 {
-	char settings[256];
+	char settings[384];
 	const char *const names[] = { "dbname",		  "application_name",
 				      "options",	  "tcp_user_timeout",
 				      "keepalives_idle",  "keepalives_interval",
@@ -126,11 +129,13 @@ static PGconn *connect_now(const struct sk_pg *pg, int64_t timeout_ms)
 	};
 	PGconn *connection;
 
-	/* The server's own limits are a second belt, a little wider than ours. */
+	/* The server's own limits are a second belt, a little wider than ours. Its keepalives are
+	 * for the locks of a client whose machine is gone. */
 	snprintf(settings, sizeof(settings),
 		 "-c statement_timeout=%d -c lock_timeout=4000 -c "
 		 "idle_in_transaction_session_timeout=30000 "
-		 "-c TimeZone=UTC -c DateStyle=ISO",
+		 "-c tcp_keepalives_idle=10 -c tcp_keepalives_interval=5 "
+		 "-c tcp_keepalives_count=3 -c TimeZone=UTC -c DateStyle=ISO",
 		 pg->timeout_ms + 500);
 	connection = PQconnectStartParams(names, values, 1);
 	if (connection == NULL)
@@ -203,13 +208,21 @@ static enum sk_status open_slot(struct sk_pg *pg, struct sk__pg_slot *slot,
 }
 
 /* An idle connection has nothing to say. One that does was closed by the server (it was
- * restarted, perhaps): better found out now than after a statement was sent on it. */
+ * restarted, perhaps): better found out now than after a statement was sent on it. The server's
+ * last words come before the end, so reading goes on until there is nothing more. */
+static bool is_dead(PGconn *connection)
+{
+	struct pollfd socket = { .fd = PQsocket(connection), .events = POLLIN };
+
+	while (poll(&socket, 1, 0) > 0)
+		if (PQconsumeInput(connection) == 0 || PQstatus(connection) != CONNECTION_OK)
+			return true;
+	return false;
+}
+
 static void close_if_dead(struct sk_pg *pg, struct sk__pg_slot *slot)
 {
-	struct pollfd socket = { .fd = PQsocket(slot->connection), .events = POLLIN };
-
-	if (poll(&socket, 1, 0) <= 0 ||
-	    (PQconsumeInput(slot->connection) == 1 && PQstatus(slot->connection) == CONNECTION_OK))
+	if (!is_dead(slot->connection))
 		return;
 	PQfinish(slot->connection);
 	slot->connection = NULL;
@@ -220,15 +233,15 @@ static void close_if_dead(struct sk_pg *pg, struct sk__pg_slot *slot)
 enum sk_status sk__pg_take(struct sk_pg *pg, struct sk_context *context, struct sk__pg_slot **out)
 {
 	int64_t end_us = sk_time_monotonic_us() + sk__pg_call_ms(pg, context) * 1000;
-	struct timespec until = { .tv_sec = end_us / SK_SECOND_US,
-				  .tv_nsec = end_us % SK_SECOND_US * 1000 };
 	struct sk__pg_slot *slot;
 	bool closed, too_early;
 
 	assert(pg->magic == PG_MAGIC);
+	if (sk__pg_call_ms(pg, context) == 0)
+		return sk__pg_too_late(context);
 	pthread_mutex_lock(&pg->mutex);
 	while ((slot = find_idle(pg)) == NULL) {
-		if (pthread_cond_timedwait(&pg->returned, &pg->mutex, &until) != 0 &&
+		if (!sk_condition_wait(&pg->returned, &pg->mutex, end_us) &&
 		    find_idle(pg) == NULL) {
 			pthread_mutex_unlock(&pg->mutex);
 			return sk_fail(context, SK_UNAVAILABLE, "database_busy",
@@ -274,6 +287,19 @@ void sk_pg_on_outbox_commit(struct sk_pg *pg, void (*wake)(void *arg), void *arg
 	pg->outbox_wake = wake;
 	pg->outbox_arg = arg;
 	pthread_mutex_unlock(&pg->mutex);
+}
+
+void sk__pg_wake_outbox(struct sk_pg *pg)
+{
+	void (*wake)(void *arg);
+	void *arg;
+
+	pthread_mutex_lock(&pg->mutex);
+	wake = pg->outbox_wake;
+	arg = pg->outbox_arg;
+	pthread_mutex_unlock(&pg->mutex);
+	if (wake != NULL)
+		wake(arg);
 }
 
 enum sk_status sk_pg_ping(struct sk_pg *pg, struct sk_context *context)

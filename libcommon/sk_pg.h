@@ -4,7 +4,8 @@
  * connection at its first use, and takes its values as parameters only. Every
  * call ends by its deadline: the context's, or POSTGRES_TIMEOUT_MS, whichever is
  * sooner; a connection whose call timed out is closed, since its answer could
- * still come. A lost connection is replaced at the next use, with back-off.
+ * still come. Where the deadline was over before, nothing is sent: such a COMMIT is a rollback.
+ * A lost connection is replaced at the next use, with back-off.
  *
  * A transaction is a function. sk_pg_transact runs the whole of it again after a
  * serialization failure or a deadlock, so it must have no effect besides its

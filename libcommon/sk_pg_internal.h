@@ -57,8 +57,14 @@ SK_MUST_CHECK enum sk_status sk__pg_take(struct sk_pg *pg, struct sk_context *co
 /* Gives it back; one that is broken, or whose answer may still come, is closed. */
 void sk__pg_give(struct sk_pg *pg, struct sk__pg_slot *slot, bool broken);
 
-/* Milliseconds that one call may take now. */
+/* Tells the outbox's relay, if there is one, of a commit. */
+void sk__pg_wake_outbox(struct sk_pg *pg);
+
+/* Milliseconds that one call may take now; 0: nothing is to be sent any more. */
 int64_t sk__pg_call_ms(const struct sk_pg *pg, const struct sk_context *context);
+
+/* SK_TIMEOUT of a call that was not made: nothing happened, the connection is as good as it was. */
+SK_MUST_CHECK enum sk_status sk__pg_too_late(struct sk_context *context);
 
 /* One call on a connection that was taken. */
 struct sk__pg_call {
@@ -66,7 +72,7 @@ struct sk__pg_call {
 	struct sk__pg_slot *slot;
 	struct sk_context *context;
 	struct sk_tx *tx; /* NULL, or where SQLSTATE and constraint of a failure are noted */
-	int64_t end_us;	  /* the call's own deadline; set by the functions below */
+	int64_t end_us;	  /* by the monotonic clock; 0: set from the context by those below */
 	bool broken;	  /* set where the connection cannot be used again */
 };
 

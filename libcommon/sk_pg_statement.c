@@ -213,16 +213,19 @@ enum sk_status sk__pg_status_of(const char *sqlstate)
 		{ "08", SK_UNAVAILABLE },    /* connection exceptions */
 		{ "53", SK_UNAVAILABLE },    /* out of connections, memory, disk */
 		{ "57P", SK_UNAVAILABLE },   /* the server stops or starts */
+		{ "25P03", SK_UNAVAILABLE }, /* the transaction lay idle: the server ended it */
 		{ "25006", SK_UNAVAILABLE }, /* a standby: fail-over under way */
 		{ "40001", SK_UNAVAILABLE }, /* contention that outlived the retries */
 		{ "40P01", SK_UNAVAILABLE },
 		{ "42P01", SK_UNAVAILABLE }, /* no such table: not provisioned yet */
-		{ "57014", SK_TIMEOUT },     /* statement_timeout */
-		{ "55P03", SK_TIMEOUT },     /* lock_timeout */
-		{ "23505", SK_CONFLICT },    /* unique */
-		{ "23503", SK_INVALID },     /* foreign key */
-		{ "23514", SK_INVALID },     /* check */
-		{ "42501", SK_FORBIDDEN },   /* not our table */
+		{ "0A000", SK_UNAVAILABLE }, /* a plan older than a migration; see is_stale */
+		{ "26000", SK_UNAVAILABLE },
+		{ "57014", SK_TIMEOUT },   /* statement_timeout */
+		{ "55P03", SK_TIMEOUT },   /* lock_timeout */
+		{ "23505", SK_CONFLICT },  /* unique */
+		{ "23503", SK_INVALID },   /* foreign key */
+		{ "23514", SK_INVALID },   /* check */
+		{ "42501", SK_FORBIDDEN }, /* not our table */
 	};
 
 	for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++)
@@ -327,6 +330,15 @@ static enum sk_status failed(const PGresult *result, const char *statement,
 	return sk_fail(context, SK_INTERNAL, "database_error", "a statement failed");
 }
 
+/* Whether the server knows our prepared statements no more, or plans that a migration outdated:
+ * they are prepared anew on a new connection. */
+static bool is_stale(const PGresult *result)
+{
+	const char *state = PQresultErrorField(result, PG_DIAG_SQLSTATE);
+
+	return state != NULL && (strcmp(state, "0A000") == 0 || strcmp(state, "26000") == 0);
+}
+
 /* Takes over result: rows get it, or it is freed. */
 static enum sk_status finish(struct sk__pg_call *call, PGresult *result, const char *statement,
 			     struct sk_rows *rows)
@@ -338,6 +350,12 @@ static enum sk_status finish(struct sk__pg_call *call, PGresult *result, const c
 		if (call->tx != NULL)
 			note_in_tx(call->tx, result);
 		st = failed(result, statement, call->context);
+		if (is_stale(result)) {
+			sk_log(SK_LOG_WARN, call->context,
+			       "statement %s is to be prepared anew: %s", statement,
+			       PQresultErrorField(result, PG_DIAG_MESSAGE_PRIMARY));
+			call->broken = true;
+		}
 	}
 	if (st != SK_OK || rows == NULL) {
 		PQclear(result);
@@ -392,9 +410,14 @@ static enum sk_status execute(struct sk__pg_call *call, const struct sk_sql *sql
 	return result != NULL ? finish(call, result, sql->name, rows) : lost(call);
 }
 
-static void set_deadline(struct sk__pg_call *call)
+/* Returns false where the call's time was over before it began. */
+static bool set_deadline(struct sk__pg_call *call)
 {
-	call->end_us = sk_time_monotonic_us() + sk__pg_call_ms(call->pg, call->context) * 1000;
+	int64_t ms = sk__pg_call_ms(call->pg, call->context);
+
+	if (call->end_us == 0 && ms > 0)
+		call->end_us = sk_time_monotonic_us() + ms * 1000;
+	return call->end_us != 0;
 }
 
 enum sk_status sk__pg_execute(struct sk__pg_call *call, const struct sk_sql *sql,
@@ -404,7 +427,8 @@ enum sk_status sk__pg_execute(struct sk__pg_call *call, const struct sk_sql *sql
 	struct encoded encoded;
 	enum sk_status st;
 
-	set_deadline(call);
+	if (!set_deadline(call))
+		return sk__pg_too_late(call->context);
 	encode(call->context->arena, params, count, &encoded);
 	st = execute(call, sql, &encoded, count, rows);
 	if (PQstatus(call->slot->connection) != CONNECTION_OK)
@@ -422,7 +446,8 @@ enum sk_status sk__pg_simple(struct sk__pg_call *call, const char *word)
 	PGresult *result = NULL;
 	enum sk_status st;
 
-	set_deadline(call);
+	if (!set_deadline(call))
+		return sk__pg_too_late(call->context);
 	if (PQsendQuery(connection, word) == 1)
 		result = await_result(connection, call->end_us);
 	if (result == NULL)

@@ -10,6 +10,7 @@
 #define ATTEMPTS_MAX  5
 #define RETRY_BASE_MS 5
 #define RETRY_MAX_MS  100
+#define ROLLBACK_US   ((int64_t)200 * 1000) /* of its own: a connection saved is worth it */
 
 enum sk_status sk_pg_run(struct sk_pg *pg, struct sk_context *context, const struct sk_sql *sql,
 			 const struct sk_param *params, size_t count, struct sk_rows *rows)
@@ -60,8 +61,8 @@ enum sk_status sk_tx_begin(struct sk_pg *pg, struct sk_context *context, struct 
 
 static void run_hooks(struct sk_tx *tx)
 {
-	if (tx->outbox_used && tx->pg->outbox_wake != NULL)
-		tx->pg->outbox_wake(tx->pg->outbox_arg);
+	if (tx->outbox_used)
+		sk__pg_wake_outbox(tx->pg);
 	for (int i = 0; i < tx->hooks_count; i++)
 		tx->hooks[i].fn(tx->hooks[i].arg);
 }
@@ -69,10 +70,17 @@ static void run_hooks(struct sk_tx *tx)
 enum sk_status sk_tx_commit(struct sk_tx **tx_in)
 {
 	struct sk_tx *tx = *tx_in;
-	struct sk__pg_call call = { .pg = tx->pg, .slot = tx->slot, .context = tx->context };
+	struct sk__pg_call call = {
+		.pg = tx->pg, .slot = tx->slot, .context = tx->context, .tx = tx
+	};
 	enum sk_status st;
 
 	assert(tx->magic == TX_MAGIC);
+	if (sk__pg_call_ms(tx->pg, tx->context) == 0) {
+		/* A COMMIT whose answer nobody awaits would leave the effect unknown. */
+		sk_tx_rollback(tx_in);
+		return sk__pg_too_late(tx->context);
+	}
 	if (tx->failed) {
 		/* COMMIT would answer ROLLBACK and look like a success. */
 		sk_tx_rollback(tx_in);
@@ -85,14 +93,18 @@ enum sk_status sk_tx_commit(struct sk_tx **tx_in)
 	sk__pg_give(tx->pg, tx->slot, call.broken);
 	if (st == SK_OK)
 		run_hooks(tx);
-	/* A COMMIT without an answer may have happened. */
-	return st == SK_UNAVAILABLE ? SK_TIMEOUT : st;
+	/* A COMMIT without an answer may have happened; one that was refused has not. */
+	return st == SK_UNAVAILABLE && call.broken ? SK_TIMEOUT : st;
 }
 
 void sk_tx_rollback(struct sk_tx **tx_in)
 {
 	struct sk_tx *tx = *tx_in;
-	struct sk__pg_call call = { .pg = tx->pg, .slot = tx->slot, .context = tx->context };
+	struct sk__pg_call call = { .pg = tx->pg,
+				    .slot = tx->slot,
+				    .context = tx->context,
+				    /* Often it is the deadline that makes us roll back. */
+				    .end_us = sk_time_monotonic_us() + ROLLBACK_US };
 	struct sk_error error;
 	enum sk_status st;
 
@@ -128,15 +140,18 @@ static enum sk_status transact_once(struct sk_pg *pg, struct sk_context *context
 {
 	struct sk_tx *tx = NULL;
 	enum sk_status st = sk_tx_begin(pg, context, &tx);
+	const char *state;
 
 	*again = false;
 	if (st != SK_OK)
 		return st;
+	state = tx->sqlstate; /* in the arena: it outlives the transaction */
 	st = fn(tx, arg);
 	if (st == SK_OK)
-		return sk_tx_commit(&tx);
-	*again = strcmp(tx->sqlstate, "40001") == 0 || strcmp(tx->sqlstate, "40P01") == 0;
-	sk_tx_rollback(&tx);
+		st = sk_tx_commit(&tx);
+	else
+		sk_tx_rollback(&tx);
+	*again = st != SK_OK && (strcmp(state, "40001") == 0 || strcmp(state, "40P01") == 0);
 	return st;
 }
 

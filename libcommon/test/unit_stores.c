@@ -37,13 +37,24 @@ static void arrays_are_quoted(void **state)
 
 static void database_errors_mean_something(void **state)
 {
+	static const struct {
+		const char *sqlstate;
+		enum sk_status status;
+	} cases[] = {
+		{ "08006", SK_UNAVAILABLE }, { "53300", SK_UNAVAILABLE },
+		{ "57P01", SK_UNAVAILABLE }, { "57P02", SK_UNAVAILABLE },
+		{ "57P03", SK_UNAVAILABLE }, { "25P03", SK_UNAVAILABLE },
+		{ "40001", SK_UNAVAILABLE }, { "40P01", SK_UNAVAILABLE },
+		{ "26000", SK_UNAVAILABLE }, { "57014", SK_TIMEOUT },
+		{ "55P03", SK_TIMEOUT },     { "23505", SK_CONFLICT },
+		{ "23503", SK_INVALID },     { "23514", SK_INVALID },
+		{ "23502", SK_INTERNAL },    { "42501", SK_FORBIDDEN },
+		{ "42601", SK_INTERNAL },    { "", SK_INTERNAL },
+	};
+
 	(void)state;
-	assert_int_equal(sk__pg_status_of("23505"), SK_CONFLICT);
-	assert_int_equal(sk__pg_status_of("23514"), SK_INVALID);
-	assert_int_equal(sk__pg_status_of("57P01"), SK_UNAVAILABLE);
-	assert_int_equal(sk__pg_status_of("08006"), SK_UNAVAILABLE);
-	assert_int_equal(sk__pg_status_of("57014"), SK_TIMEOUT);
-	assert_int_equal(sk__pg_status_of("42601"), SK_INTERNAL);
+	for (size_t i = 0; i < COUNT(cases); i++)
+		assert_int_equal(sk__pg_status_of(cases[i].sqlstate), cases[i].status);
 }
 
 static void urls_of_valkey_are_read(void **state)
