@@ -34,6 +34,7 @@
 #define FAILURES_QUIET	      5 /* at start the stores are still being made */
 #define COMPLAINT_INTERVAL_US SK_MINUTE_US
 #define CALL_TIMEOUT_MS	      5000
+#define MARK_TIMEOUT_US	      SK_SECOND_US
 #define LAST_RELAY_US	      (2 * SK_SECOND_US)
 #define MEASURE_INTERVAL_US   SK_SECOND_US
 #define TRIM_INTERVAL_US      (10 * SK_MINUTE_US)
@@ -207,11 +208,34 @@ static enum sk_status mark_sent(struct sk_outbox *outbox, const struct sk_rows *
 			seqs[count++] = sk_row_int(rows, row, 0);
 	if (count == 0)
 		return SK_OK;
+	/* However late it is: what is not marked is sent again. */
+	outbox->context.deadline_us = sk_time_monotonic_us() + MARK_TIMEOUT_US;
 	st = run(outbox, &SQL_SENT, SK_PARAMS(sk_int_array(outbox->context.arena, seqs, count)),
 		 NULL);
 	if (st == SK_OK)
 		sk_metric_add(outbox->sent, (int64_t)count);
 	return st;
+}
+
+/* Publishes in order. After a round that failed one at a time: the broker may refuse a single
+ * event, and that must not keep the others from their acknowledgement. */
+static enum sk_status publish(struct sk_outbox *outbox, const struct sk_packed_event *events,
+			      size_t count, bool *acked)
+{
+	struct sk_context *context = &outbox->context;
+	enum sk_status first = SK_OK;
+
+	if (outbox->failures == 0)
+		return sk_bus_publish_all(outbox->bus, context, events, count, acked);
+	for (size_t i = 0; i < count; i++) {
+		enum sk_status st = SK_TIMEOUT;
+
+		acked[i] = false;
+		if (sk_bus_connected(outbox->bus) && sk_context_remaining_ms(context, 1) > 0)
+			st = sk_bus_publish_all(outbox->bus, context, &events[i], 1, &acked[i]);
+		first = first == SK_OK ? st : first;
+	}
+	return first;
 }
 
 /* Sends one batch in order; *more says that there may be further rows. */
@@ -231,11 +255,12 @@ static enum sk_status relay_batch(struct sk_outbox *outbox, bool *more)
 		return st;
 	for (int row = 0; row < rows.count; row++)
 		read_event(&rows, row, outbox->context.arena, &events[row]);
-	st = sk_bus_publish_all(outbox->bus, &outbox->context, events, (size_t)rows.count, acked);
-	for (int row = rows.count - 1; row >= 0; row--)
+	st = publish(outbox, events, (size_t)rows.count, acked);
+	for (int row = 0; row < rows.count && outbox->stuck == NULL; row++)
 		if (!acked[row])
 			outbox->stuck = sk_arena_printf(outbox->context.arena, "%s (%s)",
-							events[row].subject, events[row].id);
+							sk_row_text(&rows, row, 2),
+							sk_row_text(&rows, row, 1));
 	marked = mark_sent(outbox, &rows, acked);
 	*more = st == SK_OK && rows.count == SK_OUTBOX_BATCH_MAX;
 	return st != SK_OK ? st : marked;
@@ -269,7 +294,7 @@ static void trim(struct sk_outbox *outbox)
 		return;
 	for (size_t i = 0; i < sizeof(TRIMS) / sizeof(TRIMS[0]); i++) {
 		int hours = TRIMS[i].keep_hours != 0 ? TRIMS[i].keep_hours : outbox->keep_hours;
-		struct sk_rows rows;
+		struct sk_rows rows = { .affected = 0 };
 
 		sk_context_reset(&outbox->context, CALL_TIMEOUT_MS);
 		if (run(outbox, &TRIMS[i].sql, SK_PARAMS(sk_int(hours), sk_int(TRIM_ROWS)),
@@ -354,7 +379,7 @@ static void *relay_until_stopped(void *closure)
 	assert(outbox->magic == OUTBOX_MAGIC);
 	do {
 		wait_ms = relay_once(outbox, CALL_TIMEOUT_MS);
-		if (wait_ms > 0 && outbox->failures == 0 && outbox->held != NULL)
+		if (wait_ms > 0 && outbox->held != NULL)
 			trim(outbox);
 	} while (wait_for_work(outbox, wait_ms));
 	relay_the_last(outbox);
