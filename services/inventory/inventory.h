@@ -13,7 +13,7 @@
 #define INVENTORY_STREAM "inventory"
 
 #define INVENTORY_QUANTITY_MAX	   1000000000 /* on hand, of one SKU */
-#define INVENTORY_REASON_MAX_BYTES 200
+#define INVENTORY_REASON_MAX_BYTES 500
 
 enum inventory_state {
 	INVENTORY_NONE, /* nothing is known of the order */
