@@ -164,8 +164,9 @@ def test_a_cart_has_a_hundred_lines_and_no_more(shopper, bus, stores):
         product.variants.add(sku=name, price_minor=10, currency="GBP")
     bus.tell(f"catalog.product.{product.product_id}", product)
     eventually("they are known", lambda: stores.valkey().exists(f"cart:sku:{names[-1]}"))
+    # so many writes come from an address of their own, since an address is limited
     for name in names[:100]:
-        assert add(shopper, name).status == 200
+        assert add(shopper, name, X_Real_IP="192.0.2.1").status == 200
     full = add(shopper, names[100])
     assert (full.status, full.json["code"]) == (422, "cart_full")
     path = "/v1/cart/items/" + names[50].replace(" ", "%20").replace("/", "%2F")
@@ -338,7 +339,7 @@ def test_a_valkey_that_was_emptied_is_healed_from_the_stream(bus, cart, stores, 
         assert (refused.status, refused.json["code"]) == (503, "catalog_not_ready")
         assert int(refused.headers["Retry-After"]) > 0
     eventually("the SKU is known again", lambda: add(cart, sku).status == 200)
-    assert eventually("all is read", lambda: stores.valkey().ttl("cart:catalog")) > DAY - 60
+    eventually("all is read", lambda: stores.valkey().ttl("cart:catalog") > DAY - 60)
     assert add(cart, "NO-SUCH").json["code"] == "unknown_sku"
 
 
