@@ -345,6 +345,16 @@ def test_a_new_product_is_in_a_list_that_was_cached(catalog, staff, stores, mark
     assert all(0 < stores.valkey().ttl(key) <= 7200 for key in kept)
 
 
+@pytest.mark.parametrize("lock, stored", [("mine", 1), ("another's", 0), (None, 0)])
+def test_a_loader_that_lost_its_lock_to_a_change_keeps_nothing(catalog, stores, mark, lock, stored):
+    valkey, entry, lock_key = stores.valkey(), f"product:{mark}", f"lock:catalog:product:{mark}"
+    if lock:
+        valkey.set(lock_key, lock, ex=10)
+    assert valkey.execute_command("FCALL", "catalog_fill", 2, entry, lock_key, "mine", "what was read before", 60000) == stored
+    assert valkey.exists(entry) == stored
+    assert valkey.get(lock_key) == (None if stored else lock)
+
+
 def test_readers_during_changes_never_see_an_older_title_than_before(catalog, staff, mark):
     path = f"/v1/products/{create(staff, mark, title='0')['id']}"
 
