@@ -4,14 +4,14 @@ import contextlib
 import pytest
 
 from support import messages
-from support.stack import Service, Stack
+from support.stack import PORT_BASE, Service, Stack
 from support.waiting import eventually
 
 
 @pytest.fixture(scope="session")
 def stores():
     """The real stores and broker, provisioned, without any service."""
-    stack = Stack("contract", port_base=20000)
+    stack = Stack("contract", port_base=PORT_BASE)
     yield stack
     stack.stop()
 
@@ -19,7 +19,7 @@ def stores():
 @pytest.fixture(scope="session")
 def shop():
     """The whole shop behind its gateway. Parcels advance when a test says so."""
-    stack = Stack("system", services="all", port_base=22000, SHIPPING_TEST_ADVANCE_MS="0",
+    stack = Stack("system", services="all", port_base=PORT_BASE + 1000, SHIPPING_TEST_ADVANCE_MS="0",
                   SESSION_LOGINS_PER_MINUTE="10000")
     yield stack
     stack.stop()

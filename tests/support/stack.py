@@ -20,6 +20,8 @@ from support.waiting import eventually
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 BUILD = ROOT / os.environ.get("SOUK_BUILD", "build")
+# Each stack takes a thousand ports from its base; two runs at once on one machine need bases of their own.
+PORT_BASE = int(os.environ.get("SOUK_TEST_PORT_BASE", "20000"))
 
 
 def free_port() -> int:
@@ -31,7 +33,7 @@ def free_port() -> int:
 class Stack:
     """The stores, provisioned; and where asked, every service behind the gateway."""
 
-    def __init__(self, name: str, services: str = "none", port_base: int = 20000, **environment: str):
+    def __init__(self, name: str, services: str = "none", port_base: int = PORT_BASE, **environment: str):
         self.folder = ROOT / ".test" / name
         ports = {key: str(port_base + number) for number, key in enumerate(
             ["SOUK_GATEWAY_PORT", "SOUK_POSTGRES_PORT", "SOUK_VALKEY_PORT", "SOUK_NATS_PORT",
