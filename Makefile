@@ -42,7 +42,7 @@ TOPOLOGY := $(BUILD)/topology.json
 UNIT_TEST_SOURCES := $(wildcard libcommon/test/unit_*.c services/*/test/unit_*.c deploy/soukctl/test/unit_*.c)
 UNIT_TESTS := $(UNIT_TEST_SOURCES:%.c=$(BUILD)/test/%)
 
-.PHONY: all help run stop status logs test test-all unit contract system sanitize sanitize-all lint format \
+.PHONY: all help run stop status rolling logs test test-all unit contract system sanitize sanitize-all lint format \
 	check-headers clean prepare
 .DELETE_ON_ERROR:
 .SECONDARY:
@@ -215,6 +215,9 @@ stop: ## stop it
 
 status: ## what runs, and where
 	@deploy/local/stack status
+
+rolling: ## restart the services, one replica after the other
+	@deploy/local/stack rolling
 
 logs: ## follow the logs
 	@deploy/local/stack logs

@@ -90,7 +90,7 @@ struct stream {
 
 static int replicas(void)
 {
-	const char *text = getenv("SOUK_REPLICAS");
+	const char *text = getenv("SOUK_STREAM_REPLICAS");
 	long count = text != NULL ? strtol(text, NULL, 10) : 1;
 
 	return count >= 1 && count <= 5 ? (int)count : 1;

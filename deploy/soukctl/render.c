@@ -199,19 +199,28 @@ static void put_locations(struct sk_context *context, struct sk_buf *out,
 	}
 }
 
-/* The address of a service: from "name=host:port" lines, or its own port on loopback. */
-static const char *address_of(struct sk_context *context, const struct cJSON *service,
-			      const char *addresses)
+/* The servers of a service: each of its "name=host:port" lines, or its own port on loopback.
+ *
+ * None is ever set aside for its failures (max_fails=0): a 503 because a store is down would
+ * count as one, so that the gateway would refuse for every replica what they still can do.
+ * One that is gone costs the attempt to connect: nothing where its host refuses, at most
+ * proxy_connect_timeout where nobody answers. */
+static void put_servers(struct sk_context *context, struct sk_buf *out, const struct cJSON *service,
+			const char *addresses)
 {
-	const char *name = topology_text(service, "name");
-	const char *wanted = sk_arena_printf(context->arena, "\n%s=", name);
-	const char *at = strstr(sk_arena_printf(context->arena, "\n%s", addresses), wanted);
+	const char *wanted = sk_arena_printf(context->arena,
+					     "\n%s=", topology_text(service, "name"));
+	const char *at = sk_arena_printf(context->arena, "\n%s", addresses);
+	bool found = false;
 
-	if (at == NULL)
-		return sk_arena_printf(context->arena, "127.0.0.1:%d",
-				       topology_int(service, "port"));
-	at += strlen(wanted);
-	return sk_arena_printf(context->arena, "%.*s", (int)strcspn(at, "\n"), at);
+	while ((at = strstr(at, wanted)) != NULL) {
+		at += strlen(wanted);
+		sk_buf_printf(out, " server %.*s max_fails=0;", (int)strcspn(at, "\n"), at);
+		found = true;
+	}
+	if (!found)
+		sk_buf_printf(out, " server 127.0.0.1:%d max_fails=0;",
+			      topology_int(service, "port"));
 }
 
 static enum sk_status render_gateway(struct sk_context *context, const struct cJSON *topology,
@@ -229,9 +238,9 @@ static enum sk_status render_gateway(struct sk_context *context, const struct cJ
 		    "# Made by soukctl render from the services' routes. Do not edit.\n");
 	cJSON_ArrayForEach(service, topology_list(topology, "services"))
 	{
-		sk_buf_printf(
-			&upstreams, "upstream souk_%s { server %s max_fails=0; keepalive 16; }\n",
-			topology_text(service, "name"), address_of(context, service, addresses));
+		sk_buf_printf(&upstreams, "upstream souk_%s {", topology_text(service, "name"));
+		put_servers(context, &upstreams, service, addresses);
+		sk_buf_puts(&upstreams, " keepalive 16; }\n");
 		put_locations(context, &locations, service);
 	}
 	st = file_write(context,
