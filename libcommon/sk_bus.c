@@ -227,11 +227,14 @@ static void *connect_until_done(void *closure)
 	return NULL;
 }
 
-static char *format_owned(const char *prefix, const char *text)
+/* Another replica has the same name and the same rights, so the name alone would bring us its
+ * acknowledgements, too, and one of those could pass for one of ours. */
+static char *make_inbox_prefix(const char *service)
 {
 	char *out = NULL;
 
-	if (asprintf(&out, "%s%s", prefix, text) < 0)
+	if (asprintf(&out, "_INBOX_%s.%08x%08x", service, randombytes_random(),
+		     randombytes_random()) < 0)
 		abort();
 	return out;
 }
@@ -243,8 +246,10 @@ struct sk_bus *sk_bus_open(const struct sk_bus_options *options, struct sk_metri
 	if (bus == NULL)
 		abort();
 	bus->magic = SK__BUS_MAGIC;
-	bus->service = format_owned("", options->service);
-	bus->inbox = format_owned("_INBOX_", options->service);
+	bus->service = strdup(options->service);
+	if (bus->service == NULL)
+		abort();
+	bus->inbox = make_inbox_prefix(options->service);
 	bus->publish_timeout_ms = options->publish_timeout_ms;
 	pthread_mutex_init(&bus->mutex, NULL);
 	pthread_mutex_init(&bus->publish_mutex, NULL);
@@ -346,8 +351,7 @@ const char *sk__bus_header(natsMsg *message, const char *name)
 
 const char *sk__bus_inbox(struct sk_bus *bus, struct sk_arena *arena)
 {
-	return sk_arena_printf(arena, "%s.%08x.%u", bus->inbox, randombytes_random(),
-			       atomic_fetch_add(&bus->next_inbox, 1));
+	return sk_arena_printf(arena, "%s.%u", bus->inbox, atomic_fetch_add(&bus->next_inbox, 1));
 }
 
 enum sk_status sk__bus_request(struct sk_bus *bus, struct sk_context *context, natsMsg *message,

@@ -41,7 +41,7 @@ struct sk_packed_event {
 
 struct sk_bus_options {
 	const char *url;     /* nats://user:password@host:port */
-	const char *service; /* ce-source is "souk/<service>", the inbox "_INBOX_<service>" */
+	const char *service; /* ce-source is "souk/<service>"; inboxes begin "_INBOX_<service>" */
 	int publish_timeout_ms;
 };
 
@@ -88,6 +88,10 @@ SK_MUST_CHECK enum sk_status sk_bus_bind(struct sk_bus *bus, const char *stream,
 					 const char *consumer, struct sk_pull **out,
 					 struct sk_context *context);
 void sk_pull_close(struct sk_pull **pull);
+
+/* Nothing more is wanted, and what was sent to us and not yet fetched goes back to the broker,
+ * which gives it to another replica at once instead of after the consumer's ack_wait. */
+void sk_pull_end(struct sk_pull *pull);
 
 /* Up to max messages: waits up to wait_ms for the first, then takes what is
  * there. 0 messages is SK_OK. The deliveries live until the next call. */

@@ -23,7 +23,7 @@ struct sk__bus_watch {
 struct sk_bus {
 	unsigned magic;
 	char *service; /* name, for ce-source and inboxes */
-	char *inbox;   /* "_INBOX_<service>" */
+	char *inbox;   /* "_INBOX_<service>.<random>": this process's alone */
 	int publish_timeout_ms;
 	natsOptions *options;
 
@@ -60,7 +60,7 @@ SK_MUST_CHECK enum sk_status sk__bus_check_ack(struct sk_context *context, natsM
 /* Fills a delivery from a message, which must live as long as the delivery. */
 void sk__bus_read_delivery(natsMsg *message, struct sk_delivery *delivery);
 
-/* A new inbox of this service: "_INBOX_<service>.<random>.<n>". In the arena. */
+/* A new inbox of this process: "_INBOX_<service>.<random>.<n>". In the arena. */
 const char *sk__bus_inbox(struct sk_bus *bus, struct sk_arena *arena);
 
 /* A header's value, NULL where absent. */

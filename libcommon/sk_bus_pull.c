@@ -22,6 +22,7 @@
 #define REQUEST_EXPIRES_MS 10000
 #define REQUEST_GRACE_MS   2000 /* after which an unanswered request is given up */
 #define INFO_TIMEOUT_MS	   2000
+#define END_TIMEOUT_MS	   1000
 #define PULL_MAGIC	   0x70756c6cu
 
 struct sk_pull {
@@ -311,6 +312,28 @@ enum sk_status sk_bus_retry(struct sk_bus *bus, const struct sk_delivery *delive
 
 	snprintf(word, sizeof(word), "-NAK {\"delay\": %lld}", (long long)delay_ms * 1000000);
 	return answer(bus, delivery, word);
+}
+
+void sk_pull_end(struct sk_pull *pull)
+{
+	natsConnection *connection = atomic_load(&pull->bus->connection);
+	natsMsg *message = NULL;
+
+	assert(pull->magic == PULL_MAGIC);
+	if (pull->subscription == NULL || !atomic_load(&pull->bus->connected) ||
+	    natsSubscription_DrainTimeout(pull->subscription, END_TIMEOUT_MS) != NATS_OK ||
+	    natsConnection_FlushTimeout(connection, END_TIMEOUT_MS) != NATS_OK)
+		return;
+	/* The broker sends nothing more, and what it had sent is here. */
+	while (natsSubscription_NextMsg(&message, pull->subscription, 0) == NATS_OK) {
+		struct sk_delivery delivery;
+
+		sk__bus_read_delivery(message, &delivery);
+		if (!is_status(pull, message))
+			sk_ignore(sk_bus_retry(pull->bus, &delivery, 0),
+				  "without it the broker delivers again after its ack_wait");
+		natsMsg_Destroy(message);
+	}
 }
 
 /* ---- dead letters ---- */

@@ -298,6 +298,13 @@ static void retry_or_bury(struct consumer *consumer, const struct sk_delivery *d
 		  "without it the broker delivers again after its ack_wait");
 }
 
+/* A stop comes between: let another replica have it now, and not after the ack_wait. */
+static void give_back(struct consumer *consumer, const struct sk_delivery *delivery)
+{
+	sk_ignore(sk_bus_retry(consumer->all->bus, delivery, 0),
+		  "without it the broker delivers again after its ack_wait");
+}
+
 static void handle_alone(struct consumer *consumer, const struct sk_delivery *delivery)
 {
 	switch (verdict_for(try_until_answered(consumer, delivery, 1))) {
@@ -305,6 +312,7 @@ static void handle_alone(struct consumer *consumer, const struct sk_delivery *de
 		acknowledge(consumer, delivery, 1);
 		break;
 	case HOLD: /* stopping */
+		give_back(consumer, delivery);
 		break;
 	case RETRY:
 		retry_or_bury(consumer, delivery);
@@ -323,8 +331,12 @@ static void handle_batch(struct consumer *consumer, int count)
 	    try_until_answered(consumer, consumer->deliveries, count) == SK_OK) {
 		acknowledge(consumer, consumer->deliveries, count);
 	} else {
-		for (int i = 0; i < count && !atomic_load(&consumer->all->stopping); i++)
+		int i = 0;
+
+		for (; i < count && !atomic_load(&consumer->all->stopping); i++)
 			handle_alone(consumer, &consumer->deliveries[i]);
+		for (; i < count; i++)
+			give_back(consumer, &consumer->deliveries[i]);
 	}
 	sk_metric_set(consumer->pending, (int64_t)consumer->deliveries[count - 1].pending);
 	sk_metric_observe_us(consumer->duration, sk_time_monotonic_us() - began_us);
@@ -356,6 +368,7 @@ static void *consume(void *closure)
 		if (count > 0)
 			handle_batch(consumer, count);
 	}
+	sk_pull_end(consumer->pull);
 	nats_ReleaseThreadMemory();
 	return NULL;
 }
