@@ -4,7 +4,7 @@
  * permissive default for cross-origin requests (stack.md, 3), and once it is told to stop it
  * writes no more, not even the answer of a handler that has just committed. So TLS ends at
  * the gateway, bodies are bounded in sk_http_body.c, every option that matters is set, and a
- * stop first waits for the requests that run, refusing new ones, before civetweb hears of it.
+ * stop first lets every request have its answer (sk_http_drain.c), before civetweb hears of it.
  *
  * A worker has one request object, whose arena is reset and whose output buffer is kept
  * between requests: a request costs no malloc beyond what it allocates itself. The answer
@@ -16,7 +16,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
-#include <time.h>
 
 #include <civetweb.h>
 
@@ -125,43 +124,6 @@ static void send_reply(struct sk_request *request)
 		sk__body_linger(request);
 }
 
-/* ---- draining ---- */
-
-/* A request counts as running before it asks whether to run at all, so that a stop either
- * sees it in the count or is seen by it. */
-static bool begin_running(struct sk_http *http)
-{
-	atomic_fetch_add(&http->running, 1);
-	return !atomic_load(&http->draining);
-}
-
-static void end_running(struct sk_http *http)
-{
-	if (atomic_fetch_sub(&http->running, 1) != 1 || !atomic_load(&http->draining))
-		return;
-	pthread_mutex_lock(&http->mutex);
-	pthread_cond_signal(&http->idle);
-	pthread_mutex_unlock(&http->mutex);
-}
-
-/* Waits until no request runs, for as long as one may run. */
-static void drain(struct sk_http *http)
-{
-	int64_t until_us = sk_time_monotonic_us() + http->timeout_ms * 1000;
-	struct timespec until = { .tv_sec = until_us / SK_SECOND_US,
-				  .tv_nsec = until_us % SK_SECOND_US * 1000 };
-	int failure = 0;
-
-	atomic_store(&http->draining, true);
-	pthread_mutex_lock(&http->mutex);
-	while (atomic_load(&http->running) > 0 && failure == 0)
-		failure = pthread_cond_timedwait(&http->idle, &http->mutex, &until);
-	pthread_mutex_unlock(&http->mutex);
-	if (failure != 0)
-		sk_log(SK_LOG_WARN, NULL, "requests still ran after %lld ms; they get no answer",
-		       (long long)http->timeout_ms);
-}
-
 /* ---- civetweb ---- */
 
 static void begin_request(struct sk_request *request, struct mg_connection *connection)
@@ -216,25 +178,23 @@ static int on_request(struct mg_connection *connection)
 
 	assert(request != NULL && request->magic == SK__REQUEST_MAGIC);
 	assert(request->http->magic == SK__HTTP_MAGIC);
+	atomic_store(&request->waiter.place, SK__PLACE_BUSY);
 	begin_request(request, connection);
 	read_head(request, mg_get_request_info(connection));
-	if (!begin_running(request->http)) {
-		request->close = true;
-		sk__reply_problem(request, sk_fail(&request->context, SK_UNAVAILABLE, "draining",
-						   "the service is stopping"));
-	} else if (sk__guard_framing(request)) {
+	if (sk__guard_framing(request))
 		dispatch(request);
-	}
 	note_request(request, began_us);
-	request->close |= client_closes(request);
+	request->close |= client_closes(request) || atomic_load(&request->http->draining);
 	sk__body_drop(request);
 	send_reply(request);
-	end_running(request->http);
+	if (!request->close)
+		atomic_store(&request->waiter.place, SK__PLACE_NEXT);
 	return request->reply.status;
 }
 
 /* What civetweb refuses by itself, before there is a request to speak of: the request's
- * fields, even civetweb's own, are not to be looked at. */
+ * fields, even civetweb's own, are not to be looked at. While we drain it may be a request of
+ * which we let go half-way; without an answer its sender asks somewhere else. */
 static int on_refusal(struct mg_connection *connection, int status, const char *message)
 {
 	struct sk_request *request = mg_get_thread_pointer(connection);
@@ -243,6 +203,9 @@ static int on_refusal(struct mg_connection *connection, int status, const char *
 	assert(request != NULL && request->magic == SK__REQUEST_MAGIC);
 	begin_request(request, connection);
 	request->close = true;
+	mg_disable_connection_keep_alive(connection);
+	if (atomic_load(&request->http->draining))
+		return 0;
 	if (status == 505)
 		sk__reply_refuse(request, 505, "http_version", "HTTP/1.1 is spoken here");
 	else
@@ -251,6 +214,26 @@ static int on_refusal(struct mg_connection *connection, int status, const char *
 	sk_metric_add(request->http->unrouted, 1);
 	send_reply(request);
 	return 0;
+}
+
+static void set_place(const struct mg_connection *connection, enum sk__place place)
+{
+	struct sk_request *request = mg_get_thread_pointer(connection);
+
+	assert(request != NULL && request->magic == SK__REQUEST_MAGIC);
+	atomic_store(&request->waiter.place, place);
+}
+
+static int on_connection(const struct mg_connection *connection, void **closure)
+{
+	(void)closure;
+	set_place(connection, SK__PLACE_FIRST);
+	return 0;
+}
+
+static void on_connection_closed(const struct mg_connection *connection)
+{
+	set_place(connection, SK__PLACE_NONE);
 }
 
 /* Workers and the thread that accepts: all of them wait for clients. */
@@ -375,6 +358,8 @@ static struct mg_context *start_server(struct sk_http *http, const char *listen,
 	struct mg_callbacks callbacks = {
 		.begin_request = on_request,
 		.http_error = on_refusal,
+		.init_connection = on_connection,
+		.connection_closed = on_connection_closed,
 		.init_thread = on_thread_start,
 		.exit_thread = on_thread_end,
 		.log_message = on_message,
@@ -387,7 +372,6 @@ static struct sk_http *make_http(const struct sk_service *service, struct sk_par
 				 void *app)
 {
 	struct sk_http *http = calloc(1, sizeof(*http));
-	pthread_condattr_t monotonic;
 
 	if (http == NULL)
 		abort();
@@ -397,11 +381,6 @@ static struct sk_http *make_http(const struct sk_service *service, struct sk_par
 	http->app = app;
 	http->timeout_ms = parts->config != NULL ? sk_config_int(parts->config, "HTTP_TIMEOUT_MS")
 						 : DEFAULT_TIMEOUT_MS;
-	pthread_mutex_init(&http->mutex, NULL);
-	pthread_condattr_init(&monotonic);
-	pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
-	pthread_cond_init(&http->idle, &monotonic);
-	pthread_condattr_destroy(&monotonic);
 	make_routes(http);
 	http->watch = sk__watch_open();
 	mg_init_library(0);
@@ -426,6 +405,7 @@ enum sk_status sk_http_open(const struct sk_service *service, struct sk_parts *p
 		return sk_fail(context, SK_UNAVAILABLE, "cannot_listen",
 			       "cannot listen on %s (HTTP_LISTEN): is the port taken?", listen);
 	}
+	http->listener = sk__drain_find_listener(http->server);
 	*out = http;
 	return SK_OK;
 }
@@ -439,14 +419,11 @@ void sk_http_close(struct sk_http **http_in)
 	*http_in = NULL;
 	assert(http->magic == SK__HTTP_MAGIC);
 	if (http->server != NULL) {
-		drain(http);
-		sk__watch_release_all(http->watch);
+		sk__drain(http);
 		mg_stop(http->server);
 	}
 	sk__watch_close(&http->watch);
 	mg_exit_library();
-	pthread_cond_destroy(&http->idle);
-	pthread_mutex_destroy(&http->mutex);
 	free(http->routes);
 	http->magic = 0;
 	free(http);

@@ -4,6 +4,7 @@
  *     sk_http_guard.c      who may ask: framing, limits, sessions, forged writes
  *     sk_http_body.c       bodies: read to a limit, dropped, or left with the connection
  *     sk_http_watch.c      lets go of a thread that waits for a slow client
+ *     sk_http_drain.c      the end: no new connection, every request answered
  *     sk_http_router.c     from a path to a row and its parameters
  *     sk_http_request.c    what a handler asks of a request
  *     sk_http_reply.c      what it answers; from a status to a problem
@@ -41,10 +42,19 @@ struct sk__route {
 	struct sk_metric *duration;
 };
 
+/* Where a thread is with its connection. */
+enum sk__place {
+	SK__PLACE_NONE,	 /* it has none */
+	SK__PLACE_FIRST, /* waits for the first request */
+	SK__PLACE_BUSY,	 /* a request is there */
+	SK__PLACE_NEXT,	 /* answered one, waits for another */
+};
+
 /* A thread that may wait for a client, and until when. */
 struct sk__waiter {
 	pthread_t thread;
-	atomic_llong until_us; /* monotonic; 0: it does not wait */
+	atomic_llong until_us; /* monotonic; 0: it does not wait for a body */
+	atomic_int place;      /* enum sk__place */
 	struct sk__waiter *next;
 };
 
@@ -59,11 +69,9 @@ struct sk_http {
 	struct sk__route *routes;
 	int routes_count;
 	struct sk_metric *unrouted;
-	atomic_uint reached; /* a bit for each store that /readyz has found once */
-	atomic_bool draining;
-	atomic_int running; /* requests between their head and the end of their answer */
-	pthread_mutex_t mutex;
-	pthread_cond_t idle; /* none runs any more */
+	atomic_uint reached;  /* a bit for each store that /readyz has found once */
+	int listener;	      /* the socket that civetweb accepts on; -1: it was not found */
+	atomic_bool draining; /* answers close their connections */
 };
 
 struct sk_reply {
@@ -164,8 +172,20 @@ struct sk__watch *sk__watch_open(void);
 void sk__watch_close(struct sk__watch **watch);
 void sk__watch_add(struct sk__watch *watch, struct sk__waiter *me); /* by the thread itself */
 void sk__watch_remove(struct sk__watch *watch, struct sk__waiter *me);
-/* From now on every thread is let go again and again, until close. */
-void sk__watch_release_all(struct sk__watch *watch);
+
+/* Who is let go, from now on and again and again until close: who waits for a further request;
+ * those and who waits for a first one; everybody. */
+enum sk__release { SK__RELEASE_NONE, SK__RELEASE_KEPT, SK__RELEASE_SILENT, SK__RELEASE_ALL };
+void sk__watch_release(struct sk__watch *watch, enum sk__release release);
+int sk__watch_connections(struct sk__watch *watch); /* how many threads have one */
+
+/* ---- sk_http_drain.c ---- */
+
+/* The socket that a server just started listens on; -1 where it is not to be found. */
+int sk__drain_find_listener(struct mg_context *server);
+
+/* Returns when every request is answered, or their time is over. */
+void sk__drain(struct sk_http *http);
 
 /* ---- sk_http_reply.c ---- */
 

@@ -24,12 +24,28 @@ struct sk__watch {
 	pthread_mutex_t mutex; /* guards all below */
 	pthread_cond_t changed;
 	struct sk__waiter *waiters;
-	bool stopping, ended;
+	enum sk__release release;
+	bool ended;
 };
 
 static void interrupt_only(int number)
 {
 	(void)number;
+}
+
+static bool is_released(enum sk__release release, int place)
+{
+	switch (release) {
+	case SK__RELEASE_NONE:
+		return false;
+	case SK__RELEASE_KEPT:
+		return place == SK__PLACE_NEXT;
+	case SK__RELEASE_SILENT:
+		return place == SK__PLACE_NEXT || place == SK__PLACE_FIRST;
+	case SK__RELEASE_ALL:
+		return true;
+	}
+	return true;
 }
 
 /* Whether anybody was late. Caller holds watch->mutex, which keeps the threads alive that
@@ -42,7 +58,8 @@ static bool let_go(const struct sk__watch *watch)
 	for (struct sk__waiter *at = watch->waiters; at != NULL; at = at->next) {
 		int64_t until_us = atomic_load(&at->until_us);
 
-		if (watch->stopping || (until_us != 0 && until_us < now_us)) {
+		if (is_released(watch->release, atomic_load(&at->place)) ||
+		    (until_us != 0 && until_us < now_us)) {
 			pthread_kill(at->thread, SIGURG);
 			any = true;
 		}
@@ -93,17 +110,23 @@ struct sk__watch *sk__watch_open(void)
 	return watch;
 }
 
-static void tell(struct sk__watch *watch, bool *what)
+void sk__watch_release(struct sk__watch *watch, enum sk__release release)
 {
 	pthread_mutex_lock(&watch->mutex);
-	*what = true;
+	watch->release = release;
 	pthread_cond_signal(&watch->changed);
 	pthread_mutex_unlock(&watch->mutex);
 }
 
-void sk__watch_release_all(struct sk__watch *watch)
+int sk__watch_connections(struct sk__watch *watch)
 {
-	tell(watch, &watch->stopping);
+	int count = 0;
+
+	pthread_mutex_lock(&watch->mutex);
+	for (const struct sk__waiter *at = watch->waiters; at != NULL; at = at->next)
+		count += atomic_load(&at->place) != SK__PLACE_NONE;
+	pthread_mutex_unlock(&watch->mutex);
+	return count;
 }
 
 void sk__watch_close(struct sk__watch **watch_in)
@@ -113,7 +136,10 @@ void sk__watch_close(struct sk__watch **watch_in)
 	if (watch == NULL)
 		return;
 	*watch_in = NULL;
-	tell(watch, &watch->ended);
+	pthread_mutex_lock(&watch->mutex);
+	watch->ended = true;
+	pthread_cond_signal(&watch->changed);
+	pthread_mutex_unlock(&watch->mutex);
 	pthread_join(watch->thread, NULL);
 	pthread_cond_destroy(&watch->changed);
 	pthread_mutex_destroy(&watch->mutex);

@@ -5,6 +5,8 @@
 #include <pthread.h>
 #include <stdio.h>
 
+#include "../sk_http_internal.h"
+
 static void requests_may_be_sent_at_once(void **state)
 {
 	struct http_client client;
@@ -216,31 +218,39 @@ static void *close_server(void *closure)
 	return NULL;
 }
 
-static void a_stop_lets_requests_finish_and_takes_no_new_ones(void **state)
+#define CROWD 40 /* more than the server has threads, so that some wait in its queue */
+
+static void a_stop_answers_everybody_who_was_let_in(void **state)
 {
-	struct http_client running, idle;
+	struct http_client crowd[CROWD], kept;
 	struct http_answer answer;
 	pthread_t closing;
-	int asked = 0;
 
 	(void)state;
-	http_connect(&running, server.port);
-	http_connect(&idle, server.port);
-	http_say(&running, "GET /v1/gate HTTP/1.1\r\nHost: shop\r\n\r\n");
+	server.http->timeout_ms = 30000; /* how long the stop waits for them */
+	http_connect(&kept, server.port);
+	http_say(&kept, "GET /v1/things HTTP/1.1\r\nHost: shop\r\n\r\n");
+	http_receive(&kept, &answer, false);
+	assert_int_equal(answer.status, 200);
+	assert_null(http_header(&answer, "Connection"));
+	for (int i = 0; i < CROWD; i++) {
+		http_connect(&crowd[i], server.port);
+		http_say(&crowd[i], "GET /v1/gate HTTP/1.1\r\nHost: shop\r\n\r\n");
+	}
 	gate_wait_entered();
 	pthread_create(&closing, NULL, close_server, NULL);
-	do { /* until the stop is known */
-		http_say(&idle, "GET /v1/things HTTP/1.1\r\nHost: shop\r\n\r\n");
-		http_receive(&idle, &answer, false);
-	} while (answer.status == 200 && ++asked < 100000);
-	assert_problem(&answer, 503, "draining");
-	assert_string_equal(http_header(&answer, "Connection"), "close");
+	assert_true(http_ended(&kept)); /* it waited for another request */
+	assert_true(http_refused(server.port));
 	gate_open();
-	http_receive(&running, &answer, false);
-	assert_string_equal(answer.body, "{\"name\":\"gate\",\"quantity\":1}");
+	for (int i = 0; i < CROWD; i++) {
+		http_receive(&crowd[i], &answer, false);
+		assert_string_equal(answer.body, "{\"name\":\"gate\",\"quantity\":1}");
+		assert_string_equal(http_header(&answer, "Connection"), "close");
+		assert_true(http_ended(&crowd[i]));
+		http_close(&crowd[i]);
+	}
 	pthread_join(closing, NULL);
-	http_close(&running);
-	http_close(&idle);
+	http_close(&kept);
 }
 
 int main(void)
@@ -255,7 +265,7 @@ int main(void)
 		cmocka_unit_test(a_body_that_is_cut_off_changes_nothing),
 		cmocka_unit_test(a_request_of_two_lengths_is_refused),
 		cmocka_unit_test(what_the_library_refuses_is_a_problem_too),
-		cmocka_unit_test(a_stop_lets_requests_finish_and_takes_no_new_ones),
+		cmocka_unit_test(a_stop_answers_everybody_who_was_let_in),
 	};
 
 	return cmocka_run_group_tests(tests, start_server, stop_server);

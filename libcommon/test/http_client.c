@@ -43,6 +43,17 @@ void http_connect(struct http_client *client, int port)
 		abort();
 }
 
+bool http_refused(int port)
+{
+	struct sockaddr_in address = loopback(port);
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	bool refused = connect(fd, (struct sockaddr *)&address, sizeof(address)) != 0 &&
+		       errno == ECONNREFUSED;
+
+	close(fd);
+	return refused;
+}
+
 void http_close(struct http_client *client)
 {
 	close(client->fd);

@@ -23,6 +23,8 @@ struct http_answer {
 
 /* Aborts where there is no connection to be had. */
 void http_connect(struct http_client *client, int port);
+/* Whether a connection is refused. */
+bool http_refused(int port);
 void http_close(struct http_client *client);
 
 /* False where the other side has closed. */
