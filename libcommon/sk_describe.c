@@ -48,6 +48,7 @@ static void describe_flags(unsigned flags, struct sk_json *json)
 		{ SK_IDEMPOTENT, "idempotent" },
 		{ SK_KEY_REQUIRED, "key_required" },
 		{ SK_ACCESS_BY_HANDLER, "access_by_handler" },
+		{ SK_SLOW, "slow" },
 	};
 
 	sk_json_begin_array(json, "flags");

@@ -15,8 +15,9 @@
 #include "sk_buf.h"
 #include "soukctl.h"
 
-#define OUTPUT_MAX_BYTES ((size_t)1024 * 1024)
-#define BCRYPT_COST	 4 /* the passwords are 256 random bits: nothing to stretch */
+#define OUTPUT_MAX_BYTES  ((size_t)1024 * 1024)
+#define PATTERN_MAX_BYTES 1024
+#define BCRYPT_COST	  4 /* the passwords are 256 random bits: nothing to stretch */
 
 /* ---- the broker's users ---- */
 
@@ -179,23 +180,86 @@ static bool seen_before(const struct cJSON *routes, const struct cJSON *until,
 	return false;
 }
 
+static bool has_flag(const struct cJSON *route, const char *name)
+{
+	const struct cJSON *flag;
+
+	cJSON_ArrayForEach(flag, topology_list(route, "flags")) if (strcmp(topology_text(flag, ""),
+									   name) == 0) return true;
+	return false;
+}
+
+/* "/v1/orders/{id}/refunds" -> "/v1/orders/[^/]+/refunds" */
+static const char *pattern_of(struct sk_arena *arena, const char *path)
+{
+	struct sk_buf pattern;
+
+	sk_buf_init(&pattern, arena, PATTERN_MAX_BYTES);
+	while (*path != '\0') {
+		size_t len = strcspn(path, "{");
+
+		sk_buf_put(&pattern, path, len);
+		path += len;
+		if (*path == '{') {
+			sk_buf_puts(&pattern, "[^/]+");
+			path += strcspn(path, "}") + 1;
+		}
+	}
+	return sk_buf_text(&pattern);
+}
+
+/* The routes that keep an Idempotency-Key: a request with one may be sent twice. */
+static void put_keyed_routes(struct sk_context *context, struct sk_buf *out,
+			     const struct cJSON *topology)
+{
+	const struct cJSON *service, *route;
+
+	sk_buf_puts(out, "map \"$request_method $uri\" $souk_takes_key {\n    default \"\";\n");
+	cJSON_ArrayForEach(service, topology_list(topology, "services"))
+	{
+		cJSON_ArrayForEach(route, topology_list(service, "routes"))
+		{
+			if (has_flag(route, "idempotent") || has_flag(route, "key_required"))
+				sk_buf_printf(
+					out, "    \"~^%s %s$\" key;\n",
+					topology_text(route, "method"),
+					pattern_of(context->arena, topology_text(route, "path")));
+		}
+	}
+	sk_buf_puts(out, "}\n");
+}
+
+/* How a request goes on is decided in nginx.conf, by $souk_way: "" here, else in the location
+ * of that name, which finds the service by $souk_service. */
+static void put_location(struct sk_buf *out, const char *match, const char *service)
+{
+	sk_buf_printf(out,
+		      "location %s { set $souk_service souk_%s; if ($souk_way) { return 418; } "
+		      "proxy_pass http://souk_%s; }\n",
+		      match, service, service);
+}
+
 static void put_locations(struct sk_context *context, struct sk_buf *out,
 			  const struct cJSON *service)
 {
 	const struct cJSON *routes = topology_list(service, "routes"), *route;
+	const char *name = topology_text(service, "name");
 
 	cJSON_ArrayForEach(route, routes)
 	{
-		const char *prefix = prefix_of(context->arena, topology_text(route, "path"));
+		const char *path = topology_text(route, "path");
+		const char *prefix = prefix_of(context->arena, path);
 
+		if (has_flag(route, "slow"))
+			sk_buf_printf(out,
+				      "location = %s { proxy_read_timeout 60s; proxy_pass "
+				      "http://souk_%s_new; }\n",
+				      path, name);
 		if (seen_before(routes, route, context->arena, prefix))
 			continue;
 		/* The path itself, and what is below it: never /v1/ordersomething. */
-		sk_buf_printf(out,
-			      "location = %s { proxy_pass http://souk_%s; }\n"
-			      "location %s/ { proxy_pass http://souk_%s; }\n",
-			      prefix, topology_text(service, "name"), prefix,
-			      topology_text(service, "name"));
+		put_location(out, sk_arena_printf(context->arena, "= %s", prefix), name);
+		put_location(out, sk_arena_printf(context->arena, "%s/", prefix), name);
 	}
 }
 
@@ -223,6 +287,21 @@ static void put_servers(struct sk_context *context, struct sk_buf *out, const st
 			      topology_int(service, "port"));
 }
 
+/* Each service twice: with connections that are kept, and (_new) with one for each request. Those
+ * that are kept are fewer than a service's threads, each of which waits with one, and end
+ * here before the service would end them (5 s). */
+static void put_upstreams(struct sk_context *context, struct sk_buf *out,
+			  const struct cJSON *service, const char *addresses)
+{
+	const char *name = topology_text(service, "name");
+
+	sk_buf_printf(out, "upstream souk_%s {", name);
+	put_servers(context, out, service, addresses);
+	sk_buf_printf(out, " keepalive 8; keepalive_timeout 4s; }\nupstream souk_%s_new {", name);
+	put_servers(context, out, service, addresses);
+	sk_buf_puts(out, " }\n");
+}
+
 static enum sk_status render_gateway(struct sk_context *context, const struct cJSON *topology,
 				     const char *addresses, const char *out_dir)
 {
@@ -238,11 +317,10 @@ static enum sk_status render_gateway(struct sk_context *context, const struct cJ
 		    "# Made by soukctl render from the services' routes. Do not edit.\n");
 	cJSON_ArrayForEach(service, topology_list(topology, "services"))
 	{
-		sk_buf_printf(&upstreams, "upstream souk_%s {", topology_text(service, "name"));
-		put_servers(context, &upstreams, service, addresses);
-		sk_buf_puts(&upstreams, " keepalive 16; }\n");
+		put_upstreams(context, &upstreams, service, addresses);
 		put_locations(context, &locations, service);
 	}
+	put_keyed_routes(context, &upstreams, topology);
 	st = file_write(context,
 			sk_arena_printf(context->arena, "%s/gateway-upstreams.conf", out_dir),
 			sk_buf_text(&upstreams), 0644);

@@ -458,7 +458,7 @@ const struct sk_route CATALOG_ROUTES[] = {
 	{ "PATCH", "/v1/products/{id}", patch_product, SK_STAFF, SK_BODY_JSON,
 	  PRODUCT_BODY_MAX_BYTES, NULL },
 	{ "DELETE", "/v1/products/{id}", delete_product, SK_STAFF, 0, 0, NULL },
-	{ "POST", "/v1/products/import", post_import, SK_STAFF, SK_BODY_RAW | SK_IDEMPOTENT,
-	  IMPORT_BODY_MAX_BYTES, NULL },
+	{ "POST", "/v1/products/import", post_import, SK_STAFF,
+	  SK_BODY_RAW | SK_IDEMPOTENT | SK_SLOW, IMPORT_BODY_MAX_BYTES, NULL },
 	{ NULL, NULL, NULL, SK_OPEN, 0, 0, NULL },
 };
