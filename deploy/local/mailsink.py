@@ -12,6 +12,7 @@ For development and tests only.
 import argparse
 import email
 import email.policy
+import functools
 import html
 import http.server
 import json
@@ -47,6 +48,7 @@ class Box:
         return [self._describe(p) for p in sorted(self._folder.glob("*.eml"))]
 
     @staticmethod
+    @functools.lru_cache(maxsize=10000)  # a message never changes, and who waits for one asks often
     def _describe(path: pathlib.Path) -> dict:
         message = email.message_from_bytes(path.read_bytes(), policy=email.policy.default)
         body = message.get_body(preferencelist=("plain",))

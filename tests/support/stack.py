@@ -1,6 +1,7 @@
 """A private stack for tests: the real servers in .test/, on ports of their own."""
 import contextlib
 import hashlib
+import json
 import os
 import pathlib
 import secrets
@@ -16,7 +17,7 @@ import requests
 
 from support import nats, openapi
 from support.messages import new_id
-from support.waiting import eventually
+from support.waiting import PATIENCE, eventually
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 BUILD = ROOT / os.environ.get("SOUK_BUILD", "build")
@@ -40,6 +41,7 @@ class Stack:
              "SOUK_NATS_MONITOR_PORT", "SOUK_SMTP_PORT", "SOUK_MAIL_PORT"])}
         self.gateway = f"http://127.0.0.1:{ports['SOUK_GATEWAY_PORT']}"
         self.mail_url = f"http://127.0.0.1:{ports['SOUK_MAIL_PORT']}"
+        self.monitor_url = f"http://127.0.0.1:{ports['SOUK_NATS_MONITOR_PORT']}"
         self.smtp_port = int(ports["SOUK_SMTP_PORT"])
         self._environment = os.environ | ports | environment | {
             "SOUK_RUN_DIR": str(self.folder), "SOUK_SERVICES": services, "SOUK_BUILD": str(BUILD),
@@ -48,9 +50,9 @@ class Stack:
         shutil.rmtree(self.folder, ignore_errors=True)
         self._command("run")
 
-    def _command(self, word: str, *arguments: str) -> str:
-        done = subprocess.run([ROOT / "deploy/local/stack", word, *arguments], env=self._environment,
-                              capture_output=True, text=True, timeout=120, check=False)
+    def _command(self, word: str, timeout: float = 120) -> str:
+        done = subprocess.run([ROOT / "deploy/local/stack", word], env=self._environment,
+                              capture_output=True, text=True, timeout=timeout, check=False)
         assert done.returncode == 0, f"stack {word}: {done.stdout}{done.stderr}"
         return done.stdout
 
@@ -62,6 +64,31 @@ class Stack:
         done = subprocess.run(["supervisorctl", "-c", self.folder / "generated/supervisord.conf", *words],
                               capture_output=True, text=True, timeout=60, check=False)
         return done.stdout
+
+    def services(self) -> dict[str, int]:
+        """The services and the ports that they declare."""
+        topology = json.loads((BUILD / "topology.json").read_text())
+        return {service["name"]: service["port"] for service in topology["services"]}
+
+    def address(self, service: str, replica: int = 1) -> str:
+        """Where one replica of a service listens, past the gateway."""
+        offset = int(self._environment["SOUK_SERVICE_PORT_OFFSET"]) + (replica - 1) * 200
+        return f"http://127.0.0.1:{self.services()[service] + offset}"
+
+    def metrics(self, service: str, replica: int = 1) -> dict[str, float]:
+        """What one replica says at /metrics: {'souk_outbox_leader': 1.0, 'x{label="y"}': 2.0}"""
+        text = requests.get(self.address(service, replica) + "/metrics", timeout=5).text
+        return {name: float(value) for name, value in (
+            line.rsplit(" ", 1) for line in text.splitlines() if line and not line.startswith("#"))}
+
+    def signal(self, service: str, replica: int, number: int) -> None:
+        """Sends a signal to one replica: stack.signal("order", 2, signal.SIGKILL)."""
+        program = service if replica == 1 else f"{service}-{replica}"
+        os.kill(int(self.control("pid", f"shop:{program}")), number)
+
+    def rolling(self) -> None:
+        """Restarts the services, one replica after the other."""
+        self._command("rolling", timeout=120 * PATIENCE)
 
     @contextlib.contextmanager
     def without(self, part: str):
@@ -106,7 +133,7 @@ class Stack:
         return nats.Client(self.secret("admin", "nats_url"))
 
     def mails(self, **query: str) -> list[dict]:
-        return requests.get(f"{self.mail_url}/messages", params=query, timeout=5).json()
+        return requests.get(f"{self.mail_url}/messages", params=query, timeout=5 * PATIENCE).json()
 
     def log_in(self, role: str = "customer", email: str | None = None) -> dict:
         """A session as the session service makes them, without that service: contract tests of
