@@ -6,6 +6,12 @@
  * the gateway, bodies are bounded in sk_http_body.c, every option that matters is set, and a
  * stop first lets every request have its answer (sk_http_drain.c), before civetweb hears of it.
  *
+ * A kept connection holds its worker until the next request or keep_alive_timeout_ms, and
+ * who connects meanwhile waits for a free one. So a quarter of the workers is never given to
+ * connections that only wait: an answer that finds the other three quarters so taken closes
+ * its connection. Otherwise 32 idle connections of a proxy would hold up a probe of /healthz
+ * or a burst of shoppers for five seconds.
+ *
  * A worker has one request object, whose arena is reset and whose output buffer is kept
  * between requests: a request costs no malloc beyond what it allocates itself. The answer
  * leaves by one mg_write, which is one send(2), so that no delayed ACK waits for its end. */
@@ -124,6 +130,27 @@ static void send_reply(struct sk_request *request)
 		sk__body_linger(request);
 }
 
+/* ---- kept connections ---- */
+
+static void end_idling(struct sk_request *request)
+{
+	if (request->idle)
+		atomic_fetch_sub(&request->http->idle_count, 1);
+	request->idle = false;
+}
+
+/* Whether the connection may wait for a next request after this answer. */
+static bool begin_idling(struct sk_request *request)
+{
+	struct sk_http *http = request->http;
+
+	request->idle = true;
+	if (atomic_fetch_add(&http->idle_count, 1) < http->idle_max)
+		return true;
+	end_idling(request);
+	return false;
+}
+
 /* ---- civetweb ---- */
 
 static void begin_request(struct sk_request *request, struct mg_connection *connection)
@@ -178,6 +205,7 @@ static int on_request(struct mg_connection *connection)
 
 	assert(request != NULL && request->magic == SK__REQUEST_MAGIC);
 	assert(request->http->magic == SK__HTTP_MAGIC);
+	end_idling(request);
 	atomic_store(&request->waiter.place, SK__PLACE_BUSY);
 	begin_request(request, connection);
 	read_head(request, mg_get_request_info(connection));
@@ -186,6 +214,7 @@ static int on_request(struct mg_connection *connection)
 	note_request(request, began_us);
 	request->close |= client_closes(request) || atomic_load(&request->http->draining);
 	sk__body_drop(request);
+	request->close = request->close || !begin_idling(request);
 	send_reply(request);
 	if (!request->close)
 		atomic_store(&request->waiter.place, SK__PLACE_NEXT);
@@ -221,6 +250,7 @@ static void set_place(const struct mg_connection *connection, enum sk__place pla
 	struct sk_request *request = mg_get_thread_pointer(connection);
 
 	assert(request != NULL && request->magic == SK__REQUEST_MAGIC);
+	end_idling(request);
 	atomic_store(&request->waiter.place, place);
 }
 
@@ -398,6 +428,7 @@ enum sk_status sk_http_open(const struct sk_service *service, struct sk_parts *p
 
 	if (listen[0] == '\0')
 		listen = sk_arena_printf(context->arena, "127.0.0.1:%d", service->port);
+	http->idle_max = (int)(threads - (threads + 3) / 4);
 	http->server = start_server(http, listen,
 				    sk_arena_printf(context->arena, "%lld", (long long)threads));
 	if (http->server == NULL) {

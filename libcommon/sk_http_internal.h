@@ -72,6 +72,8 @@ struct sk_http {
 	atomic_uint reached;  /* a bit for each store that /readyz has found once */
 	int listener;	      /* the socket that civetweb accepts on; -1: it was not found */
 	atomic_bool draining; /* answers close their connections */
+	atomic_int idle_count; /* connections that are kept for a next request */
+	int idle_max;
 };
 
 struct sk_reply {
@@ -107,6 +109,7 @@ struct sk_request {
 	struct sk_ratelimit_verdict verdict; /* where the row has a limit */
 	bool counted;			     /* whether verdict is one */
 	bool close;			     /* the connection cannot be used again */
+	bool idle;			     /* it is counted in idle_count */
 	struct sk_reply reply;
 	char *kept; /* the buffer of usual answers, kept from request to request */
 };

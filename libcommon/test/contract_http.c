@@ -351,6 +351,25 @@ static void our_own_client_is_served(void **state)
 	sk_context_release(&context);
 }
 
+static void clients_that_only_keep_their_connections_do_not_keep_others_out(void **state)
+{
+	struct http_client clients[SERVER_THREADS + 1];
+	struct http_answer answer;
+	int kept = 0;
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(clients); i++) {
+		http_connect(&clients[i], server.port);
+		http_say(&clients[i], "GET /v1/things HTTP/1.1\r\nHost: shop\r\n\r\n");
+		http_receive(&clients[i], &answer, false);
+		assert_int_equal(answer.status, 200);
+		kept += http_header(&answer, "Connection") == NULL;
+	}
+	assert_in_range(kept, 1, SERVER_THREADS * 3 / 4);
+	for (size_t i = 0; i < COUNT(clients); i++)
+		http_close(&clients[i]);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -374,6 +393,8 @@ int main(void)
 		cmocka_unit_test(operators_are_answered),
 		cmocka_unit_test(a_busy_port_is_a_clear_message),
 		cmocka_unit_test(our_own_client_is_served),
+		cmocka_unit_test(
+			clients_that_only_keep_their_connections_do_not_keep_others_out),
 	};
 
 	return cmocka_run_group_tests(tests, start_server, stop_server);

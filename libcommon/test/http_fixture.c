@@ -227,7 +227,7 @@ int start_server_of(const struct sk_service *service)
 	snprintf(listen, sizeof(listen), "127.0.0.1:%d", server.port);
 	setenv("HTTP_LISTEN", listen, 1);
 	set_number("HTTP_TIMEOUT_MS", TIMEOUT_MS);
-	set_number("HTTP_THREADS", 4);
+	set_number("HTTP_THREADS", SERVER_THREADS);
 	sk_log_init("test", SK_LOG_ERROR);
 	sk_context_init(&server.context, 0);
 	if (sk_config_open(NULL, &server.config, &server.context) != SK_OK)

@@ -8,7 +8,8 @@
 #include "../sk_service.h"
 #include "http_client.h"
 
-#define TIMEOUT_MS 400 /* its HTTP_TIMEOUT_MS: how long a body may take */
+#define TIMEOUT_MS     400 /* its HTTP_TIMEOUT_MS: how long a body may take */
+#define SERVER_THREADS 16  /* its HTTP_THREADS */
 
 struct server {
 	int port;
