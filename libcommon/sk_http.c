@@ -426,6 +426,7 @@ enum sk_status sk_http_open(const struct sk_service *service, struct sk_parts *p
 						: DEFAULT_THREADS;
 	struct sk_http *http = make_http(service, parts, app);
 
+	http->turns = sk__turns_open((int)threads, parts->metrics);
 	if (listen[0] == '\0')
 		listen = sk_arena_printf(context->arena, "127.0.0.1:%d", service->port);
 	http->idle_max = (int)(threads - (threads + 3) / 4);
@@ -454,6 +455,7 @@ void sk_http_close(struct sk_http **http_in)
 		mg_stop(http->server);
 	}
 	sk__watch_close(&http->watch);
+	sk__turns_close(&http->turns);
 	mg_exit_library();
 	free(http->routes);
 	http->magic = 0;

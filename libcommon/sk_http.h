@@ -103,11 +103,18 @@ bool sk_reply_etag(struct sk_request *request, struct sk_reply *reply, const cha
 /* SK_PRECONDITION ("precondition_failed") where If-Match is given and is neither * nor tag. */
 SK_MUST_CHECK enum sk_status sk_request_if_match(struct sk_request *request, const char *tag);
 
+/* The Idempotency-Key; NULL where there is none, or where the row takes none. SK_INVALID where
+ * it is not 1 to 255 printable characters, SK_MALFORMED where the row requires one. For
+ * handlers whose effect is in Valkey; those with PostgreSQL have the next function. */
+SK_MUST_CHECK enum sk_status sk_request_idempotency_key(struct sk_request *request,
+							const char **key);
+
 /* Runs work(tx, request, reply, arg) in one transaction together with the
  * Idempotency-Key: the key's row is written first (a second request with it waits
  * for the first to end, and past its deadline gets 409), the answer last. A
  * key that is known gives its stored answer, and work does not run. Without a key it is a
- * plain transaction. Answers of 5xx are not kept. */
+ * plain transaction. Failures are not kept: what rolled back may be tried again with its key.
+ * Keys are an account's, a guest cart's or the other guests' own, and a route's. */
 typedef enum sk_status sk_request_tx_fn(struct sk_tx *tx, struct sk_request *request,
 					struct sk_reply *reply, void *arg);
 SK_MUST_CHECK enum sk_status sk_request_transact(struct sk_request *request, struct sk_reply *reply,

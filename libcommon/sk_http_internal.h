@@ -9,6 +9,7 @@
  *     sk_http_request.c    what a handler asks of a request
  *     sk_http_reply.c      what it answers; from a status to a problem
  *     sk_http_own.c        /healthz, /readyz, /metrics
+ *     sk_http_turn.c       requests with one key run one after the other
  *     sk_idempotency.c     the same answer to the same key */
 #ifndef SK_HTTP_INTERNAL_H
 #define SK_HTTP_INTERNAL_H
@@ -66,6 +67,7 @@ struct sk_http {
 	int64_t timeout_ms;
 	struct mg_context *server;
 	struct sk__watch *watch;
+	struct sk__turns *turns;
 	struct sk__route *routes;
 	int routes_count;
 	struct sk_metric *unrouted;
@@ -189,6 +191,23 @@ int sk__drain_find_listener(struct mg_context *server);
 
 /* Returns when every request is answered, or their time is over. */
 void sk__drain(struct sk_http *http);
+
+/* ---- sk_http_turn.c ---- */
+
+struct sk__turns;
+
+/* A request's place; its memory must last from take to give. */
+struct sk__turn {
+	const char *scope, *key;
+	struct sk__turn *next;
+};
+
+struct sk__turns *sk__turns_open(int workers, struct sk_metrics *metrics);
+void sk__turns_close(struct sk__turns **turns);
+/* Waits while another request with the scope and key runs, until the monotonic until_us. Where
+ * true, the turn must be given back. */
+SK_MUST_CHECK bool sk__turn_take(struct sk__turns *turns, struct sk__turn *turn, int64_t until_us);
+void sk__turn_give(struct sk__turns *turns, const struct sk__turn *turn);
 
 /* ---- sk_http_reply.c ---- */
 

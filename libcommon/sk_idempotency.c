@@ -1,9 +1,16 @@
 /* Idempotency-Key: the answer that was given first is given again.
  *
  * The key's row is inserted first, in the transaction of the effect. A second request with the
- * key waits at the unique index for the first to end: it then finds the answer, or, if the
- * first rolled back, becomes the first itself. There is no state "in progress" that a
- * crash could leave behind, and no gap in which the effect is there and the answer is not. */
+ * key waits for the first to end (within a process in sk_http_turn.c, between replicas at the
+ * unique index): it then finds the answer, or, if the first rolled back, becomes the first
+ * itself. There is no state "in progress" that a crash could leave behind, and no gap in
+ * which the effect is there and the answer is not.
+ *
+ * A request may hold a password, and an answer a guest's token or the secret of a webhook, of
+ * which nothing but a hash or nothing at all is kept elsewhere. So only who has the key can
+ * read its row: the row is found by a hash of the key, the request is known by a MAC, and the
+ * answer is encrypted, all under keys derived from the client's. A client that wants that has to
+ * choose a key that cannot be guessed, as everybody who uses a UUID does. */
 #include <string.h>
 
 #include <sodium.h>
@@ -11,27 +18,36 @@
 #include "sk_http_internal.h"
 #include "sk_id.h"
 
+#define KDF_CONTEXT "soukidem" /* crypto_kdf_CONTEXTBYTES */
+#define NAME_BYTES  32
+#define SEAL_BYTES  (crypto_secretbox_NONCEBYTES + crypto_secretbox_MACBYTES)
+
+enum subkey { SUBKEY_NAME = 1, SUBKEY_MAC, SUBKEY_SEAL };
+
 static const struct sk_sql SQL_CLAIM = {
 	"idempotency_claim",
 	"INSERT INTO idempotency_key (scope, key, request_hash) VALUES ($1, $2, $3)"
 	" ON CONFLICT DO NOTHING RETURNING 1",
 };
 
-static const struct sk_sql SQL_FIND = { "idempotency_find",
-					"SELECT request_hash, status, headers, body FROM "
-					"idempotency_key WHERE scope = $1 AND key = $2" };
+static const struct sk_sql SQL_FIND = {
+	"idempotency_find",
+	"SELECT request_hash, status, body FROM idempotency_key WHERE scope = $1 AND key = $2",
+};
 
-static const struct sk_sql SQL_SAVE = { "idempotency_save",
-					"UPDATE idempotency_key SET status = $3, headers = $4, "
-					"body = $5 WHERE scope = $1 AND key = $2" };
+static const struct sk_sql SQL_SAVE = {
+	"idempotency_save",
+	"UPDATE idempotency_key SET status = $3, body = $4 WHERE scope = $1 AND key = $2",
+};
 
 /* One call of sk_request_transact. */
 struct keyed {
 	struct sk_request *request;
 	sk_request_tx_fn *work;
 	void *arg;
-	const char *scope, *key; /* key NULL: a plain transaction */
-	unsigned char hash[crypto_hash_sha256_BYTES];
+	const char *scope, *name; /* name NULL: a plain transaction */
+	unsigned char mac[crypto_auth_hmacsha512256_BYTES];
+	unsigned char seal_key[crypto_secretbox_KEYBYTES];
 };
 
 /* Keys of different people must not meet: by account, by guest cart, or among the other
@@ -50,19 +66,49 @@ static const char *scope_of(struct sk_request *request)
 	return sk_arena_printf(arena, "%s %s %s", request->method, request->route->row->path, who);
 }
 
-static void hash_request(const struct sk_request *request,
-			 unsigned char hash[crypto_hash_sha256_BYTES])
+/* Of path, query and body. A guest's access token is in the query: who has only the key does
+ * not get the answer of who had both. */
+static void mac_request(const struct sk_request *request, const unsigned char *key,
+			unsigned char *mac)
 {
-	crypto_hash_sha256_state state;
+	crypto_auth_hmacsha512256_state state;
 
-	crypto_hash_sha256_init(&state);
-	crypto_hash_sha256_update(&state, (const unsigned char *)request->path,
-				  strlen(request->path) + 1);
-	crypto_hash_sha256_update(&state, (const unsigned char *)request->body, request->body_len);
-	crypto_hash_sha256_final(&state, hash);
+	crypto_auth_hmacsha512256_init(&state, key, crypto_auth_hmacsha512256_KEYBYTES);
+	crypto_auth_hmacsha512256_update(&state, (const unsigned char *)request->path,
+					 strlen(request->path) + 1);
+	if (request->query != NULL)
+		crypto_auth_hmacsha512256_update(&state, (const unsigned char *)request->query,
+						 strlen(request->query));
+	crypto_auth_hmacsha512256_update(&state, (const unsigned char *)"", 1);
+	crypto_auth_hmacsha512256_update(&state, (const unsigned char *)request->body,
+					 request->body_len);
+	crypto_auth_hmacsha512256_final(&state, mac);
 }
 
-static enum sk_status read_key(struct sk_request *request, const char **key)
+static void derive(unsigned char *out, size_t len, enum subkey which, const unsigned char *seed)
+{
+	if (crypto_kdf_derive_from_key(out, len, which, KDF_CONTEXT, seed) != 0)
+		abort(); /* the lengths are constants */
+}
+
+/* Fills in all that follows from the client's key. */
+static void use_key(struct keyed *keyed, const char *key)
+{
+	struct sk_request *request = keyed->request;
+	unsigned char seed[crypto_kdf_KEYBYTES], name[NAME_BYTES];
+	unsigned char mac_key[crypto_auth_hmacsha512256_KEYBYTES];
+	char *hex = sk_arena_alloc(request->context.arena, 2 * NAME_BYTES + 1);
+
+	crypto_generichash(seed, sizeof(seed), (const unsigned char *)key, strlen(key), NULL, 0);
+	derive(name, sizeof(name), SUBKEY_NAME, seed);
+	derive(mac_key, sizeof(mac_key), SUBKEY_MAC, seed);
+	derive(keyed->seal_key, sizeof(keyed->seal_key), SUBKEY_SEAL, seed);
+	mac_request(request, mac_key, keyed->mac);
+	keyed->name = sodium_bin2hex(hex, 2 * NAME_BYTES + 1, name, sizeof(name));
+	keyed->scope = scope_of(request);
+}
+
+enum sk_status sk_request_idempotency_key(struct sk_request *request, const char **key)
 {
 	unsigned flags = request->route->row->flags;
 	size_t len;
@@ -85,6 +131,8 @@ static enum sk_status read_key(struct sk_request *request, const char **key)
 			       SK_IDEMPOTENCY_KEY_MAX_BYTES);
 	return SK_OK;
 }
+
+/* ---- answers ---- */
 
 /* The headers that belong to the answer, a line each; the content type is the first. */
 static const char *pack_headers(const struct sk_reply *reply)
@@ -114,30 +162,77 @@ static void unpack_headers(struct sk_reply *reply, const char *text, const char 
 	}
 }
 
+/* Headers, NUL, body; sealed, after its nonce. */
+static struct sk_param seal(const struct keyed *keyed)
+{
+	const struct sk_reply *reply = &keyed->request->reply;
+	struct sk_arena *arena = keyed->request->context.arena;
+	const char *headers = pack_headers(reply);
+	size_t headers_len = strlen(headers) + 1, len = headers_len + reply->len;
+	size_t sealed_len = SEAL_BYTES + len;
+	unsigned char *plain = sk_arena_alloc(arena, len);
+	unsigned char *sealed = sk_arena_alloc(arena, sealed_len);
+
+	memcpy(plain, headers, headers_len);
+	if (reply->len > 0)
+		memcpy(plain + headers_len, reply->data, reply->len);
+	randombytes_buf(sealed, crypto_secretbox_NONCEBYTES);
+	crypto_secretbox_easy(sealed + crypto_secretbox_NONCEBYTES, plain, len, sealed,
+			      keyed->seal_key);
+	return sk_bytes(sealed, sealed_len);
+}
+
+/* False where it was not sealed with this key, which then is not the one that found it. */
+static bool unseal(const struct keyed *keyed, const unsigned char *sealed, size_t sealed_len,
+		   int status)
+{
+	struct sk_reply *reply = &keyed->request->reply;
+	size_t len = sealed_len > SEAL_BYTES ? sealed_len - SEAL_BYTES : 0, headers_len;
+	char *plain = sk_arena_alloc(keyed->request->context.arena, len + 1);
+	const char *content_type = NULL;
+
+	if (len == 0 ||
+	    crypto_secretbox_open_easy((unsigned char *)plain, sealed + crypto_secretbox_NONCEBYTES,
+				       sealed_len - crypto_secretbox_NONCEBYTES, sealed,
+				       keyed->seal_key) != 0)
+		return false;
+	headers_len = strnlen(plain, len) + 1;
+	if (headers_len > len)
+		return false;
+	plain[len] = '\0';
+	unpack_headers(reply, plain, &content_type);
+	sk_reply_bytes(reply, status, content_type, plain + headers_len, len - headers_len);
+	return true;
+}
+
+static enum sk_status in_use(struct sk_context *context)
+{
+	return sk_fail(context, SK_CONFLICT, "idempotency_key_in_use",
+		       "the first request with this key has not ended");
+}
+
 /* Gives the stored answer again. */
 static enum sk_status replay(struct sk_tx *tx, const struct keyed *keyed)
 {
-	struct sk_reply *reply = &keyed->request->reply;
-	const char *content_type = NULL;
+	struct sk_context *context = sk_tx_context(tx);
 	struct sk_rows rows;
-	const void *hash, *body;
-	size_t hash_len = 0, len = 0;
-	enum sk_status st = sk_tx_run(tx, &SQL_FIND,
-				      SK_PARAMS(sk_text(keyed->scope), sk_text(keyed->key)), &rows);
+	const void *mac, *body;
+	size_t len = 0;
+	enum sk_status st = sk_tx_run(
+		tx, &SQL_FIND, SK_PARAMS(sk_text(keyed->scope), sk_text(keyed->name)), &rows);
 
 	if (st != SK_OK)
 		return st;
 	if (rows.count == 0 || sk_row_is_null(&rows, 0, 1))
-		return sk_fail(sk_tx_context(tx), SK_CONFLICT, "idempotency_key_in_use",
-			       "the first request with this key has not ended");
-	hash = sk_row_bytes(&rows, 0, 0, sk_tx_arena(tx), &hash_len);
-	if (hash_len != sizeof(keyed->hash) || sodium_memcmp(hash, keyed->hash, hash_len) != 0)
-		return sk_fail(sk_tx_context(tx), SK_INVALID, "idempotency_key_reused",
+		return in_use(context);
+	mac = sk_row_bytes(&rows, 0, 0, context->arena, &len);
+	if (len != sizeof(keyed->mac) || sodium_memcmp(mac, keyed->mac, len) != 0)
+		return sk_fail(context, SK_INVALID, "idempotency_key_reused",
 			       "the key was used for another request");
-	unpack_headers(reply, sk_row_text(&rows, 0, 2), &content_type);
-	sk_reply_header(reply, "Idempotent-Replayed", "true");
-	body = sk_row_bytes(&rows, 0, 3, sk_tx_arena(tx), &len);
-	sk_reply_bytes(reply, (int)sk_row_int(&rows, 0, 1), content_type, body, len);
+	body = sk_row_bytes(&rows, 0, 2, context->arena, &len);
+	if (!unseal(keyed, body, len, (int)sk_row_int(&rows, 0, 1)))
+		return sk_fail(context, SK_INTERNAL, "internal", "a kept answer cannot be read");
+	sk_reply_header(&keyed->request->reply, "Idempotent-Replayed", "true");
 	return SK_OK;
 }
 
@@ -155,11 +250,12 @@ static enum sk_status save(struct sk_tx *tx, const struct keyed *keyed)
 		reply->len = reply->json->buf.len;
 	}
 	return sk_tx_run(tx, &SQL_SAVE,
-			 SK_PARAMS(sk_text(keyed->scope), sk_text(keyed->key),
-				   sk_int(reply->status), sk_text(pack_headers(reply)),
-				   sk_bytes(reply->data, reply->len)),
+			 SK_PARAMS(sk_text(keyed->scope), sk_text(keyed->name),
+				   sk_int(reply->status), seal(keyed)),
 			 NULL);
 }
+
+/* ---- the transaction ---- */
 
 static enum sk_status run_keyed(struct sk_tx *tx, void *arg)
 {
@@ -168,16 +264,15 @@ static enum sk_status run_keyed(struct sk_tx *tx, void *arg)
 	enum sk_status st;
 
 	sk__reply_reset(&keyed->request->reply);
-	if (keyed->key == NULL)
+	if (keyed->name == NULL)
 		return keyed->work(tx, keyed->request, &keyed->request->reply, keyed->arg);
 	st = sk_tx_run(tx, &SQL_CLAIM,
-		       SK_PARAMS(sk_text(keyed->scope), sk_text(keyed->key),
-				 sk_bytes(keyed->hash, sizeof(keyed->hash))),
+		       SK_PARAMS(sk_text(keyed->scope), sk_text(keyed->name),
+				 sk_bytes(keyed->mac, sizeof(keyed->mac))),
 		       &rows);
-	if (st == SK_TIMEOUT) {
+	if (st == SK_TIMEOUT) { /* it runs in another replica */
 		sk_context_clear_error(sk_tx_context(tx));
-		return sk_fail(sk_tx_context(tx), SK_CONFLICT, "idempotency_key_in_use",
-			       "the first request with this key has not ended");
+		return in_use(sk_tx_context(tx));
 	}
 	if (st != SK_OK)
 		return st;
@@ -187,18 +282,32 @@ static enum sk_status run_keyed(struct sk_tx *tx, void *arg)
 	return st == SK_OK ? save(tx, keyed) : st;
 }
 
+static enum sk_status run_in_turn(struct keyed *keyed, struct sk_pg *pg)
+{
+	struct sk_context *context = &keyed->request->context;
+	struct sk__turns *turns = keyed->request->http->turns;
+	struct sk__turn turn = { .scope = keyed->scope, .key = keyed->name };
+	enum sk_status st;
+
+	if (!sk__turn_take(turns, &turn, context->deadline_us))
+		return in_use(context);
+	st = sk_pg_transact(pg, context, run_keyed, keyed);
+	sk__turn_give(turns, &turn);
+	return st;
+}
+
 enum sk_status sk_request_transact(struct sk_request *request, struct sk_reply *reply,
 				   struct sk_pg *pg, sk_request_tx_fn *work, void *arg)
 {
 	struct keyed keyed = { .request = request, .work = work, .arg = arg };
-	enum sk_status st = read_key(request, &keyed.key);
+	const char *key;
+	enum sk_status st = sk_request_idempotency_key(request, &key);
 
 	(void)reply; /* it is the request's own */
 	if (st != SK_OK)
 		return st;
-	if (keyed.key != NULL) {
-		keyed.scope = scope_of(request);
-		hash_request(request, keyed.hash);
-	}
-	return sk_pg_transact(pg, &request->context, run_keyed, &keyed);
+	if (key == NULL)
+		return sk_pg_transact(pg, &request->context, run_keyed, &keyed);
+	use_key(&keyed, key);
+	return run_in_turn(&keyed, pg);
 }

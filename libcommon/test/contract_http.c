@@ -393,8 +393,7 @@ int main(void)
 		cmocka_unit_test(operators_are_answered),
 		cmocka_unit_test(a_busy_port_is_a_clear_message),
 		cmocka_unit_test(our_own_client_is_served),
-		cmocka_unit_test(
-			clients_that_only_keep_their_connections_do_not_keep_others_out),
+		cmocka_unit_test(clients_that_only_keep_their_connections_do_not_keep_others_out),
 	};
 
 	return cmocka_run_group_tests(tests, start_server, stop_server);
