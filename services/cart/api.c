@@ -30,18 +30,11 @@ static struct cart_owner owner_for_adding(struct sk_request *request)
 static enum sk_status write_of(struct sk_request *request, const struct cart_owner *owner,
 			       struct cart_write *write)
 {
-	const char *key = sk_request_header(request, "Idempotency-Key");
-
 	*write = (struct cart_write) {
 		.owner = owner,
 		.if_match = sk_request_header(request, "If-Match"),
-		.idempotency_key = key,
 	};
-	if (key != NULL && (*key == '\0' || strlen(key) > SK_IDEMPOTENCY_KEY_MAX_BYTES))
-		return sk_fail(sk_request_context(request), SK_INVALID, "invalid_idempotency_key",
-			       "an Idempotency-Key has 1 to %d characters",
-			       SK_IDEMPOTENCY_KEY_MAX_BYTES);
-	return SK_OK;
+	return sk_request_idempotency_key(request, &write->idempotency_key);
 }
 
 /* ---- encoding ---- */
@@ -72,6 +65,7 @@ static void encode_line(struct sk_json *json, const struct cart_line *line)
 static void encode_cart(struct sk_json *json, const struct cart_service *service,
 			const struct cart *cart, int64_t now_us)
 {
+	int64_t used_us = cart->then_us != 0 ? cart->then_us : now_us;
 	struct sk_money subtotal;
 
 	sk_json_text(json, "id", cart->id);
@@ -83,7 +77,8 @@ static void encode_cart(struct sk_json *json, const struct cart_service *service
 		sk_json_money(json, "subtotal", subtotal);
 	else
 		sk_json_null(json, "subtotal");
-	sk_json_time(json, "expires_at", cart->id == NULL ? 0 : now_us + CART_TTL_S * SK_SECOND_US);
+	sk_json_time(json, "expires_at",
+		     cart->id == NULL ? 0 : used_us + CART_TTL_S * SK_SECOND_US);
 }
 
 /* token: what the guest shall keep; "" says nothing of it. The ETag is the version that
@@ -244,7 +239,7 @@ static enum sk_status delete_cart(struct sk_request *request, struct sk_reply *r
 
 const struct sk_route CART_ROUTES[] = {
 	{ "GET", "/v1/cart", get_cart, SK_GUEST, 0, 0, NULL },
-	{ "POST", "/v1/cart/items", post_item, SK_GUEST, SK_BODY_JSON, 0, &WRITES },
+	{ "POST", "/v1/cart/items", post_item, SK_GUEST, SK_BODY_JSON | SK_IDEMPOTENT, 0, &WRITES },
 	{ "PUT", "/v1/cart/items/{sku}", put_item, SK_GUEST, SK_BODY_JSON, 0, &WRITES },
 	{ "DELETE", "/v1/cart/items/{sku}", delete_item, SK_GUEST, 0, 0, &WRITES },
 	{ "DELETE", "/v1/cart", delete_cart, SK_GUEST, 0, 0, &WRITES },

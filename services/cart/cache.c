@@ -1,6 +1,7 @@
 /* Carts in Valkey: cart:a:<account id> and cart:g:<SHA-256 of the guest's token>, 24 h
- * after their last use; cart:done:<what> marks the effects of messages and of
- * Idempotency-Keys as done. functions/cart.lua has the layout and all the changes. */
+ * after their last use; cart:done:<what> marks the effects of messages as done, cart:answer:<hash>
+ * keeps what an Idempotency-Key was answered. functions/cart.lua has the layout and all
+ * the changes. */
 #include "cart.h"
 
 #include <stdlib.h>
@@ -8,12 +9,19 @@
 
 #include "sk_kv.h"
 
-#define DONE_TTL_S	  "172800" /* longer than a stream redelivers by itself */
+#define DONE_TTL_S	  "691200" /* 8 days: a day more than the streams keep a message */
 #define IDEMPOTENCY_TTL_S "86400"
 
 static const char *done_key(struct sk_arena *arena, const char *kind, const char *what)
 {
 	return sk_arena_printf(arena, "cart:done:%s:%s", kind, what);
+}
+
+/* By a hash of both, so that the key itself is not stored. */
+static const char *answer_key(struct sk_arena *arena, const char *cart, const char *key)
+{
+	return sk_arena_printf(arena, "cart:answer:%s",
+			       sk_token_hash(arena, sk_arena_printf(arena, "%s\n%s", cart, key)));
 }
 
 /* ---- reading ---- */
@@ -70,7 +78,7 @@ enum sk_status cart_cache_load(struct sk_kv *kv, struct sk_context *context,
 
 /* ---- the shopper's changes ---- */
 
-/* {"ok", opened, HGETALL} or {"<why not>"}. */
+/* {"ok", opened, HGETALL}, {"replayed", when, HGETALL} or {"<why not>"}. */
 static enum sk_status run_write(struct sk_kv *kv, struct sk_context *context,
 				struct sk_kv_command command, struct cart_outcome *outcome)
 {
@@ -86,8 +94,10 @@ static enum sk_status run_write(struct sk_kv *kv, struct sk_context *context,
 	if (reply.count != 3)
 		return cart_refusal(context, word);
 	outcome->replayed = strcmp(word, "replayed") == 0;
-	outcome->opened = reply.items[1].number == 1;
+	outcome->opened = !outcome->replayed && reply.items[1].number == 1;
 	read_cart(context->arena, &reply.items[2], &outcome->cart);
+	if (outcome->replayed && reply.items[1].kind == SK_KV_TEXT)
+		outcome->cart.then_us = strtoll(reply.items[1].text, NULL, 10);
 	return cart_catalog_describe(kv, context, &outcome->cart);
 }
 
@@ -104,9 +114,7 @@ enum sk_status cart_cache_put(struct sk_kv *kv, struct sk_context *context,
 	const char *key = write->owner->key, *once = key, *request = "";
 
 	if (write->idempotency_key != NULL) {
-		once = done_key(arena, "key",
-				sk_token_hash(arena, sk_arena_printf(arena, "%s\n%s", key,
-								     write->idempotency_key)));
+		once = answer_key(arena, key, write->idempotency_key);
 		request = sk_arena_printf(arena, "%s %s %lld", put->mode, put->sku,
 					  (long long)put->quantity);
 	}
@@ -116,7 +124,8 @@ enum sk_status cart_cache_put(struct sk_kv *kv, struct sk_context *context,
 		      CART_CATALOG_KEY, once, if_match_of(write), sk_id_make(arena),
 		      sk_kv_number(arena, CART_TTL_S), put->mode, put->sku,
 		      sk_kv_number(arena, put->quantity), sk_kv_number(arena, CART_LINES_MAX),
-		      sk_kv_number(arena, CART_QUANTITY_MAX), request, IDEMPOTENCY_TTL_S),
+		      sk_kv_number(arena, CART_QUANTITY_MAX), request,
+		      sk_kv_number(arena, context->now_us), IDEMPOTENCY_TTL_S),
 		outcome);
 }
 

@@ -42,6 +42,7 @@ struct cart {
 	int64_t version;
 	struct cart_line *lines;
 	size_t count;
+	int64_t then_us; /* of a kept answer: when the cart was so; 0: it is so now */
 };
 
 struct cart_announcer;
@@ -116,7 +117,7 @@ struct cart_put {
 struct cart_outcome {
 	struct cart cart;
 	bool opened;   /* the cart was made */
-	bool replayed; /* the Idempotency-Key was known: nothing changed */
+	bool replayed; /* the Idempotency-Key was known: nothing changed, this is the cart of then */
 };
 
 /* Reads the cart, prolongs it, and fills in titles, prices and levels. An owner without

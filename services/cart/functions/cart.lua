@@ -6,7 +6,8 @@
 -- line "i:<sku>" = "<quantity>:<position>", where the position is the version that
 -- added the line, so that lines show in the order of their adding.
 --
--- A change answers {"ok", opened, HGETALL} or {"<why not>"}: see rules.c for the words.
+-- A change answers {"ok", opened, HGETALL} or {"<why not>"}: see rules.c for the words; one whose
+-- Idempotency-Key is known {"replayed", when, HGETALL as it was then}.
 
 local META_FIELDS = 3 -- id, version, currency
 
@@ -95,8 +96,27 @@ local function refuse_sku(cart, sku_key, catalog)
 	return nil, sku[2]
 end
 
+-- What an Idempotency-Key was answered: the cart's fields as they then were, beside
+-- what was asked and when.
+local function keep_answer(once, cart, request, at, ttl_s)
+	server.call('HSET', once, 'request', request, 'at', at, unpack(server.call('HGETALL', cart)))
+	server.call('EXPIRE', once, ttl_s)
+end
+
+-- The kept answer, or nil where the key is new.
+local function kept_answer(once, request)
+	local kept = server.call('HMGET', once, 'request', 'at')
+	if not kept[1] then
+		return nil
+	end
+	if kept[1] ~= request then
+		return { 'idempotency_key_reused' }
+	end
+	return { 'replayed', kept[2], server.call('HGETALL', once) }
+end
+
 -- souk_cart_put cart sku catalog once ;
---     if_match id ttl_s mode sku quantity lines_max quantity_max request once_ttl_s
+--     if_match id ttl_s mode sku quantity lines_max quantity_max request at once_ttl_s
 -- mode is "add" or "set". request is what an Idempotency-Key (its key is `once`)
 -- stands for; "" where there is none.
 local function put(keys, args)
@@ -104,13 +124,9 @@ local function put(keys, args)
 	local if_match, id, ttl_s, mode, sku = args[1], args[2], args[3], args[4], args[5]
 	local wanted, request = tonumber(args[6]), args[9]
 
-	if request ~= '' then
-		local before = server.call('GET', once)
-		if before == request then
-			return answer('replayed', 0, cart)
-		elseif before then
-			return { 'idempotency_key_reused' }
-		end
+	local known = request ~= '' and kept_answer(once, request)
+	if known then
+		return known
 	end
 	if is_stale(cart, if_match) then
 		return { 'precondition_failed' }
@@ -134,7 +150,7 @@ local function put(keys, args)
 	write_line(cart, sku, wanted, quantity == 0 and version or position)
 	server.call('EXPIRE', cart, ttl_s)
 	if request ~= '' then
-		server.call('SET', once, request, 'EX', args[10])
+		keep_answer(once, cart, request, args[10], args[11])
 	end
 	return answer('ok', opened, cart)
 end
@@ -174,6 +190,9 @@ local function clear(keys, args)
 end
 
 -- ---- what events do to carts, once each ----
+--
+-- `done` is the inbox of a service without PostgreSQL, and is kept as long as the inboxes are: a day
+-- more than the streams keep a message, however it comes to be delivered again.
 
 local function is_first(done, ttl_s)
 	return server.call('SET', done, '1', 'NX', 'EX', ttl_s) ~= false

@@ -1,6 +1,7 @@
 """cart: lines in Valkey alone, merged once, emptied by an order once, and healed from the catalogue's stream."""
 import concurrent.futures
 import hashlib
+import secrets
 
 import pytest
 
@@ -211,7 +212,27 @@ def test_requests_with_one_key_at_one_moment_add_once(cart, account, shopper, sk
     assert quantities(shopper) == [(sku, 2)]
     assert add(shopper, sku, 3, Idempotency_Key=key).json["code"] == "idempotency_key_reused"
     assert add(shopper, sku, Idempotency_Key="x" * 256).status == 422
-    assert all(0 < stores.valkey().ttl(k) <= DAY for k in stores.valkey().scan_iter("cart:done:key:*"))
+    assert all(0 < stores.valkey().ttl(k) <= DAY for k in stores.valkey().scan_iter("cart:answer:*"))
+
+
+def test_an_addition_said_again_has_its_first_answer_whatever_came_since(shopper, sku):
+    key = new_id()
+    first = add(shopper, sku, 2, Idempotency_Key=key)
+    add(shopper, sku, 5)
+    again = add(shopper, sku, 2, Idempotency_Key=key)
+    assert (again.status, again.json, again.headers["ETag"]) == (200, first.json, first.headers["ETag"])
+    assert again.headers["Idempotent-Replayed"] == "true"
+    assert quantities(shopper) == [(sku, 7)]
+
+
+def test_a_guests_first_addition_is_safe_to_repeat_with_a_token_of_the_guests_own(cart, sku):
+    """Without one each request is somebody new: two guests who chose one key must not share a cart."""
+    key, token = new_id(), secrets.token_urlsafe(32)
+    first, again = (add(cart, sku, 2, Idempotency_Key=key, X_Cart_Token=token) for _ in range(2))
+    assert (again.headers.get("Idempotent-Replayed"), again.json) == ("true", first.json)
+    somebody, other = (add(cart, sku, 2, Idempotency_Key=key).json for _ in range(2))
+    assert len({somebody["cart_token"], other["cart_token"], token}) == 3
+    assert {made["items"][0]["quantity"] for made in (first.json, somebody, other)} == {2}
 
 
 # ---- what it tells ----
