@@ -229,9 +229,10 @@ SK_MUST_CHECK enum sk_status payment_store_ask_later(struct sk_pg *pg, struct sk
 SK_MUST_CHECK enum sk_status payment_store_list(struct sk_pg *pg, struct sk_context *context,
 						const struct payment_filter *filter,
 						struct payments *found);
-/* *fresh is false where this webhook was taken before. */
-SK_MUST_CHECK enum sk_status payment_store_see_webhook(struct sk_tx *tx, const char *provider,
-						       const char *webhook_id, bool *fresh);
+/* *fresh is false where this webhook was taken before; SK_CONFLICT ("webhook_id_reused") where its
+ * id then told something else. */
+SK_MUST_CHECK enum sk_status
+payment_store_see_webhook(struct sk_tx *tx, const struct payment_notice *notice, bool *fresh);
 SK_MUST_CHECK enum sk_status payment_store_prune(struct sk_pg *pg, struct sk_context *context);
 
 /* ---- store_refund.c: the payment's row is held by the caller ---- */

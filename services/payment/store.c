@@ -65,7 +65,14 @@ static const struct sk_sql SQL_LIST = {
 
 static const struct sk_sql SQL_SEE_WEBHOOK = {
 	"webhook_see",
-	"INSERT INTO webhook_seen (provider, webhook_id) VALUES ($1, $2) ON CONFLICT DO NOTHING",
+	"INSERT INTO webhook_seen (provider, webhook_id, said) VALUES ($1, $2, $3)"
+	" ON CONFLICT DO NOTHING",
+};
+
+/* '' is of an earlier release, which did not note it. */
+static const struct sk_sql SQL_SAID_BEFORE = {
+	"webhook_said",
+	"SELECT said IN ($3, '') FROM webhook_seen WHERE provider = $1 AND webhook_id = $2",
 };
 
 /* Far longer than any provider repeats a webhook; the table of states would ignore it
@@ -200,14 +207,37 @@ enum sk_status payment_store_list(struct sk_pg *pg, struct sk_context *context,
 	return st;
 }
 
-enum sk_status payment_store_see_webhook(struct sk_tx *tx, const char *provider,
-					 const char *webhook_id, bool *fresh)
+/* What a notice is about, in words that do not change when it is sent again: providers
+ * count attempts in their bodies, so the bytes would not do. */
+static const char *words_of(struct sk_arena *arena, const struct payment_notice *notice)
 {
+	static const char *const kinds[] = {
+		[PAYMENT_NOTICE_SUCCEEDED] = "succeeded",
+		[PAYMENT_NOTICE_FAILED] = "failed",
+		[PAYMENT_NOTICE_REFUNDED] = "refunded",
+		[PAYMENT_NOTICE_REFUND_REFUSED] = "refund refused",
+	};
+
+	return sk_arena_printf(arena, "%s %s %s %lld %s", kinds[notice->kind], notice->payment_id,
+			       notice->refund_id, (long long)notice->amount.minor,
+			       notice->amount.currency);
+}
+
+enum sk_status payment_store_see_webhook(struct sk_tx *tx, const struct payment_notice *notice,
+					 bool *fresh)
+{
+	struct sk_param provider = sk_text(notice->provider), id = sk_text(notice->webhook_id);
+	struct sk_param said = sk_text(words_of(sk_tx_arena(tx), notice));
 	struct sk_rows rows;
-	enum sk_status st = sk_tx_run(tx, &SQL_SEE_WEBHOOK,
-				      SK_PARAMS(sk_text(provider), sk_text(webhook_id)), &rows);
+	enum sk_status st = sk_tx_run(tx, &SQL_SEE_WEBHOOK, SK_PARAMS(provider, id, said), &rows);
 
 	*fresh = st == SK_OK && rows.affected == 1;
+	if (st != SK_OK || *fresh)
+		return st;
+	st = sk_tx_run(tx, &SQL_SAID_BEFORE, SK_PARAMS(provider, id, said), &rows);
+	if (st == SK_OK && (rows.count == 0 || !sk_row_bool(&rows, 0, 0)))
+		return sk_fail(sk_tx_context(tx), SK_CONFLICT, "webhook_id_reused",
+			       "webhook %s told something else before", notice->webhook_id);
 	return st;
 }
 

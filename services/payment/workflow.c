@@ -219,8 +219,7 @@ enum sk_status payment_take_notice(struct sk_tx *tx, const struct payment_notice
 {
 	struct payment payment;
 	bool fresh;
-	enum sk_status st = payment_store_see_webhook(tx, notice->provider, notice->webhook_id,
-						      &fresh);
+	enum sk_status st = payment_store_see_webhook(tx, notice, &fresh);
 
 	if (st != SK_OK || !fresh)
 		return st;

@@ -182,7 +182,8 @@ SK_MUST_CHECK enum sk_status shipping_store_find(struct sk_pg *pg, struct sk_con
 /* SK_NOT_FOUND where there is none, or it is voided. */
 SK_MUST_CHECK enum sk_status shipping_store_label(struct sk_pg *pg, struct sk_context *context,
 						  const char *id, struct shipping_label *label);
-/* *fresh is false where this webhook was taken before. */
+/* *fresh is false where this webhook was taken before; SK_CONFLICT ("webhook_id_reused") where its
+ * id then told something else. */
 SK_MUST_CHECK enum sk_status
 shipping_store_see_webhook(struct sk_tx *tx, const struct shipping_notice *notice, bool *fresh);
 SK_MUST_CHECK enum sk_status shipping_store_prune(struct sk_pg *pg, struct sk_context *context);

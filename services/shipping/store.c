@@ -49,7 +49,14 @@ static const struct sk_sql SQL_LABEL = {
 
 static const struct sk_sql SQL_SEE_WEBHOOK = {
 	"webhook_see",
-	"INSERT INTO webhook_seen (carrier, webhook_id) VALUES ($1, $2) ON CONFLICT DO NOTHING",
+	"INSERT INTO webhook_seen (carrier, webhook_id, said) VALUES ($1, $2, $3)"
+	" ON CONFLICT DO NOTHING",
+};
+
+/* '' is of an earlier release, which did not note it. */
+static const struct sk_sql SQL_SAID_BEFORE = {
+	"webhook_said",
+	"SELECT said IN ($3, '') FROM webhook_seen WHERE carrier = $1 AND webhook_id = $2",
 };
 
 /* Far longer than any carrier repeats a webhook; the table of states would ignore it even
@@ -201,12 +208,20 @@ enum sk_status shipping_store_label(struct sk_pg *pg, struct sk_context *context
 enum sk_status shipping_store_see_webhook(struct sk_tx *tx, const struct shipping_notice *notice,
 					  bool *fresh)
 {
+	struct sk_param carrier = sk_text(notice->carrier), id = sk_text(notice->webhook_id);
+	const char *word = notice->event == SHIPPING_PARCEL_DELIVERED ? "delivered" : "shipped";
+	struct sk_param said = sk_text(
+		sk_arena_printf(sk_tx_arena(tx), "%s %s", word, notice->tracking_number));
 	struct sk_rows rows;
-	enum sk_status st = sk_tx_run(
-		tx, &SQL_SEE_WEBHOOK,
-		SK_PARAMS(sk_text(notice->carrier), sk_text(notice->webhook_id)), &rows);
+	enum sk_status st = sk_tx_run(tx, &SQL_SEE_WEBHOOK, SK_PARAMS(carrier, id, said), &rows);
 
 	*fresh = st == SK_OK && rows.affected == 1;
+	if (st != SK_OK || *fresh)
+		return st;
+	st = sk_tx_run(tx, &SQL_SAID_BEFORE, SK_PARAMS(carrier, id, said), &rows);
+	if (st == SK_OK && (rows.count == 0 || !sk_row_bool(&rows, 0, 0)))
+		return sk_fail(sk_tx_context(tx), SK_CONFLICT, "webhook_id_reused",
+			       "webhook %s told something else before", notice->webhook_id);
 	return st;
 }
 
