@@ -1,4 +1,7 @@
 """shipping: one label an order, and what its carrier says."""
+import concurrent.futures
+import time
+
 import pytest
 
 from support.events import ADDRESS, lines, order_event
@@ -93,6 +96,41 @@ def test_an_order_that_was_cancelled_first_gets_no_label(bus, shipping, owner, s
 def test_a_carrier_without_a_right_signature_changes_nothing(shipping, label):
     body = {"tracking_number": label.tracking_number, "status": "shipped"}
     assert shipping.call("POST", "/v1/shipments/webhooks/test", **signed("another", body)).status == 401
+
+
+def test_one_webhook_at_eight_doors_at_once_is_one_parcel(bus, shipping, stores, label):
+    hook = signed(stores.secret("shipping", "webhook_secret"),
+                  {"tracking_number": label.tracking_number, "status": "shipped"})
+    with bus.listening("shipments.*.*") as heard:
+        with concurrent.futures.ThreadPoolExecutor(8) as pool:
+            answers = list(pool.map(lambda _: shipping.as_user(None).call(
+                "POST", "/v1/shipments/webhooks/test", **hook), range(8)))
+        assert {a.status for a in answers} == {200}
+        assert says(shipping, stores, label, "delivered").status == 200
+        heard("souk.shipments.v1.ParcelDelivered", order_id=label.order_id)  # what was told before it is heard
+        assert heard.count("souk.shipments.v1.ParcelShipped", order_id=label.order_id) == 1
+
+
+def test_a_webhooks_id_cannot_bring_something_else(shipping, stores, label):
+    told, secret = new_id(), stores.secret("shipping", "webhook_secret")
+
+    def say(status: str, **more):
+        return shipping.call("POST", "/v1/shipments/webhooks/test", **signed(
+            secret, {"tracking_number": label.tracking_number, "status": status} | more, told))
+
+    assert say("shipped").status == 200
+    refused = say("delivered")
+    assert (refused.status, refused.json["code"]) == (409, "webhook_id_reused")
+    assert say("shipped", attempt=2).status == 200, "carriers count their attempts"
+
+
+@pytest.mark.parametrize("seconds, status", [(-3600, 401), (-200, 200), (200, 200), (3600, 401)])
+def test_a_webhook_that_was_kept_and_sent_later_is_refused(shipping, stores, label, seconds, status):
+    hook = signed(stores.secret("shipping", "webhook_secret"), {
+        "tracking_number": label.tracking_number, "status": "shipped"}, at=int(time.time()) + seconds)
+    assert shipping.call("POST", "/v1/shipments/webhooks/test", **hook).status == status
+    seen = stores.rows("shipping", "SELECT 1 FROM webhook_seen WHERE webhook_id = %s", hook["webhook-id"])
+    assert bool(seen) == (status == 200), "what is refused can still be said"
 
 
 def test_a_word_that_no_carrier_says_is_422(shipping, stores, label):
