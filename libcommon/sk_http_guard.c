@@ -1,5 +1,5 @@
 /* What is checked of a request before its handler runs, in order of what it costs us: framing
- * (nothing), the limit (one command of Valkey), the query, the session (one command).
+ * (nothing), the limit (one command of Valkey), conditions and query, the session (one command).
  *
  * civetweb 1.15 takes the first of two lengths, a length beside chunks, "5 apples" as
  * five, an unknown transfer coding as no body, and leaves out what comes after the 64th header.
@@ -59,6 +59,24 @@ bool sk__guard_framing(struct sk_request *request)
 	sk__reply_refuse(request, 400, "ambiguous_request",
 			 "a request has one Host, one length and fewer than 64 headers");
 	return false;
+}
+
+/* ---- conditions ---- */
+
+/* What a client makes its request depend on. sk_request_header takes bytes that are no UTF-8 for
+ * nothing, and without its condition the request would be done. */
+static enum sk_status check_conditions(struct sk_request *request)
+{
+	static const char *const names[] = { "Idempotency-Key", "If-Match" };
+
+	for (size_t i = 0; i < sizeof(names) / sizeof(*names); i++) {
+		const char *value = mg_get_header(request->connection, names[i]);
+
+		if (value != NULL && sk_request_header(request, names[i]) == NULL)
+			return sk_fail(&request->context, SK_MALFORMED, "malformed_header",
+				       "%s is not in UTF-8", names[i]);
+	}
+	return SK_OK;
 }
 
 /* ---- sessions ---- */
@@ -201,6 +219,8 @@ bool sk__guard_admit(struct sk_request *request)
 {
 	enum sk_status st = count(request);
 
+	if (st == SK_OK)
+		st = check_conditions(request);
 	if (st == SK_OK)
 		st = sk__request_parse_query(request);
 	if (st == SK_OK)

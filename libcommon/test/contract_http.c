@@ -236,6 +236,9 @@ static void a_write_over_a_change_is_refused(void **state)
 	assert_problem(&answer, 412, "precondition_failed");
 	answer = ask("PUT /v1/tagged HTTP/1.1\r\nIf-Match: W/\"v7\"", "");
 	assert_problem(&answer, 412, "precondition_failed");
+	answer = ask("PUT /v1/tagged HTTP/1.1\r\nIf-Match: \"\xe9\"",
+		     ""); /* not as if there were none */
+	assert_problem(&answer, 400, "malformed_header");
 }
 
 static void a_limit_is_told_and_kept(void **state)

@@ -189,6 +189,8 @@ static void a_wrong_key_is_told(void **state)
 	assert_problem(&answer, 400, "malformed_request");
 	answer = post("/v1/orders", "caf\xc3\xa9", "", "pot");
 	assert_problem(&answer, 422, "invalid_idempotency_key");
+	answer = post("/v1/things", "caf\xe9", "", "pot"); /* it must not count as left out */
+	assert_problem(&answer, 400, "malformed_header");
 	memset(key, 'k', sizeof(key));
 	key[256] = '\0';
 	answer = post("/v1/orders", key, "", "pot");

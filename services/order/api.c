@@ -342,7 +342,7 @@ const struct sk_route ORDER_ROUTES[] = {
 	  SK_BODY_JSON | SK_IDEMPOTENT | SK_KEY_REQUIRED, ORDER_BODY_MAX_BYTES, NULL },
 	{ "GET", "/v1/orders", get_orders, SK_CUSTOMER, 0, 0, NULL },
 	{ "GET", "/v1/orders/{id}", get_order, SK_GUEST, 0, 0, NULL },
-	{ "POST", "/v1/orders/{id}/cancel", post_cancel, SK_GUEST, 0, 0, NULL },
+	{ "POST", "/v1/orders/{id}/cancel", post_cancel, SK_GUEST, SK_IDEMPOTENT, 0, NULL },
 	{ "POST", "/v1/orders/{id}/refunds", post_refund, SK_STAFF, SK_BODY_JSON | SK_IDEMPOTENT, 0,
 	  NULL },
 	{ NULL, NULL, NULL, SK_OPEN, 0, 0, NULL },
