@@ -292,6 +292,21 @@ def test_an_order_takes_its_quantities_out_once(bus, offer, shopper, account, sk
     assert quantities(shopper) == [(sku, 3)]
 
 
+def test_an_order_that_is_delivered_again_takes_nothing_however_late(bus, shopper, account, sku, stores):
+    add(shopper, sku, 5)
+    told, placed = new_id(), new_id()
+    event = order_event("OrderCreated", placed, lines=lines(sku, 2), shipping_address=ADDRESS,
+                        account_id=account["account_id"])
+    bus.tell(f"orders.created.{placed}", event, told)
+    eventually("the cart has heard of it", lambda: bus.settled("orders", "cart-orders"))
+    for _ in range(3):
+        bus.tell_again(f"orders.created.{placed}", event, told)
+    eventually("the cart has heard of it", lambda: bus.settled("orders", "cart-orders"))
+    assert quantities(shopper) == [(sku, 3)]
+    # The streams keep a message for seven days, and nobody can know when it comes again.
+    assert 7 * DAY < stores.valkey().ttl(f"cart:done:order:{placed}") <= 8 * DAY
+
+
 def test_a_guests_order_takes_from_the_guests_cart(bus, cart, sku):
     token = add(cart, sku, 5).json["cart_token"]
     order(bus, lines(sku, 4), cart_token_hash=digest(token))

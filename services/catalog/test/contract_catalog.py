@@ -1,5 +1,6 @@
 """catalog: what staff write is what everybody reads at once, and what others build their own lists from."""
 import concurrent.futures
+import contextlib
 
 import pytest
 
@@ -125,6 +126,50 @@ def test_if_match_stops_a_change_of_what_one_has_not_seen(staff, mark):
     assert staff.patch(path, {"vendor": "Two"}, If_Match=seen).status == 412
     assert staff.delete(path, If_Match=seen).status == 412
     assert staff.patch(path, {"vendor": "Two"}, If_Match="*").status == 200
+
+
+def test_of_changes_at_one_moment_one_is_of_what_was_seen(catalog, account, staff, mark):
+    product = staff.post("/v1/products", wanted(mark))
+    path, seen, clients = f"/v1/products/{product.json['id']}", product.headers["ETag"], range(6)
+    with concurrent.futures.ThreadPoolExecutor(6) as pool:
+        answers = list(pool.map(lambda n: catalog.as_user(account).patch(
+            path, {"vendor": f"Vendor {n}"}, If_Match=seen), clients))
+    assert sorted(a.status for a in answers) == [200] + [412] * 5
+    won = next(a for a in answers if a.status == 200)
+    assert staff.get(path).json["vendor"] == won.json["vendor"]
+
+
+def deadlocks(stores) -> int:
+    return (stores.folder / "log" / "postgres.log").read_text(errors="replace").count("deadlock detected")
+
+
+def test_a_deadlock_with_somebody_else_is_not_the_users_affair(start_service, catalog, account, staff, mark, stores):
+    """An operator at the database locks the two products of an import the other way round, and the import is the one
+    that PostgreSQL gives up: it runs again, and nobody is told."""
+    first, second = (create(staff, f"{mark}-{n}")["slug"] for n in "ab")  # an import locks the older one first
+    lines = (HEADER, *(f"{slug},Lamp,true,Size,One,{slug},4.00,1" for slug in (first, second)))
+    lock = "SELECT 1 FROM product WHERE slug = %s FOR UPDATE"
+
+    def cross(service) -> bool:
+        """Whether there was a deadlock and the import was done all the same. On a slow machine there may be none."""
+        before, operator = deadlocks(stores), stores.database("catalog")
+        operator.autocommit = False
+        with contextlib.closing(operator), operator.cursor() as cursor, concurrent.futures.ThreadPoolExecutor(1) as pool:
+            cursor.execute("SET deadlock_timeout = '1h'")  # it is not the operator who gives up
+            cursor.execute(lock, (second,))
+            importing = pool.submit(post_csv, service, "\n".join(lines).encode())
+            eventually("the import waits, or has waited too long", lambda: importing.done() or stores.rows(
+                "catalog", "SELECT 1 FROM pg_stat_activity WHERE usename = 'souk_catalog' AND wait_event_type = 'Lock'"))
+            cursor.execute(lock, (first,))  # comes when the import has let go
+            operator.commit()
+            return importing.result().status == 200 and deadlocks(stores) > before
+
+    stores.rows("catalog", "ALTER ROLE souk_catalog SET deadlock_timeout = '2s'")
+    try:
+        service = start_service("catalog").as_user(account)  # its connections are new
+        eventually("a deadlock that nobody was told of", lambda: cross(service), within=30)
+    finally:
+        stores.rows("catalog", "ALTER ROLE souk_catalog RESET deadlock_timeout")
 
 
 @pytest.mark.parametrize("change, pointer", [
