@@ -42,7 +42,7 @@ TOPOLOGY := $(BUILD)/topology.json
 UNIT_TEST_SOURCES := $(wildcard libcommon/test/unit_*.c services/*/test/unit_*.c deploy/soukctl/test/unit_*.c)
 UNIT_TESTS := $(UNIT_TEST_SOURCES:%.c=$(BUILD)/test/%)
 
-.PHONY: all help run stop status rolling logs test test-all unit contract system sanitize sanitize-all lint format \
+.PHONY: all help run stop status rolling logs test test-all unit contract system races sanitize sanitize-all lint format \
 	check-headers clean prepare
 .DELETE_ON_ERROR:
 .SECONDARY:
@@ -153,6 +153,12 @@ contract: all $(CONTRACT_TESTS) ## contract tests: one service each, with real s
 
 system: all ## system tests: the whole shop through the gateway
 	$(PYTHON) tests/run.py --build $(BUILD) system
+
+ROUNDS ?= 1000
+SHOPPERS ?= 50
+PIECES ?= 10
+races: all ## ROUNDS (1000) of SHOPPERS (50) who race for PIECES (10): that many sales each time, about six minutes
+	PYTHONPATH=tests SOUK_BUILD=$(BUILD) $(PYTHON) tests/races/run.py --rounds $(ROUNDS) --shoppers $(SHOPPERS) --pieces $(PIECES)
 
 test: ## prepare, build, then every test, ending with one total line
 	$(MAKE) prepare

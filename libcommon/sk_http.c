@@ -10,7 +10,7 @@
  * who connects meanwhile waits for a free one. So a quarter of the workers is never given to
  * connections that only wait: an answer that finds the other three quarters so taken closes
  * its connection. Otherwise 32 idle connections of a proxy would hold up a probe of /healthz
- * or a burst of shoppers for five seconds.
+ * or a burst of shoppers for as long as that.
  *
  * A worker has one request object, whose arena is reset and whose output buffer is kept
  * between requests: a request costs no malloc beyond what it allocates itself. The answer
@@ -32,6 +32,9 @@
 #define DEFAULT_THREADS	   8
 #define ALLOW_MAX_BYTES	   256
 #define HEAD_MAX_BYTES	   "16384" /* SK_HEADER_MAX_BYTES, as civetweb takes it */
+/* Well over what a proxy keeps a connection to us: whoever closes first must be the one that would
+ * otherwise send a request into the other's closing, and a POST so lost is nobody's to repeat. */
+#define KEEP_ALIVE_MS	   "20000"
 
 /* ---- one request ---- */
 
@@ -366,7 +369,7 @@ static struct mg_context *start_server(struct sk_http *http, const char *listen,
 		"enable_keep_alive",
 		"yes",
 		"keep_alive_timeout_ms",
-		"5000",
+		KEEP_ALIVE_MS,
 		"tcp_nodelay",
 		"1",
 		"request_timeout_ms",

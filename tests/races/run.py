@@ -8,6 +8,7 @@ Without --gateway the whole shop is started in .test/races, and stopped afterwar
 """
 import argparse
 import contextlib
+import signal
 import statistics
 import sys
 import threading
@@ -64,6 +65,7 @@ def main() -> None:
         parser.add_argument(f"--{name}", type=int, default=default)
     parser.add_argument("--gateway")
     options = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # the shop is stopped then, too
     with contextlib.ExitStack() as cleanup:
         gateway = options.gateway
         if gateway is None:

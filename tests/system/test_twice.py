@@ -121,7 +121,8 @@ def settled(shop, bus, world) -> dict:
         before = world.state()
         return before if is_quiet(shop, bus) and world.state() == before else None
 
-    return eventually("nothing changes any more", look, within=90)
+    # As long as a message may be retried that another test left behind.
+    return eventually("nothing changes any more", look, within=240)
 
 
 @pytest.fixture(scope="module")
