@@ -71,9 +71,9 @@ struct sk_http {
 	struct sk__route *routes;
 	int routes_count;
 	struct sk_metric *unrouted;
-	atomic_uint reached;  /* a bit for each store that /readyz has found once */
-	int listener;	      /* the socket that civetweb accepts on; -1: it was not found */
-	atomic_bool draining; /* answers close their connections */
+	atomic_uint reached;   /* a bit for each store that /readyz has found once */
+	int listener;	       /* the socket that civetweb accepts on; -1: it was not found */
+	atomic_bool draining;  /* answers close their connections */
 	atomic_int idle_count; /* connections that are kept for a next request */
 	int idle_max;
 };
