@@ -308,9 +308,11 @@ enum sk_status sk_bus_still_working(struct sk_bus *bus, const struct sk_delivery
 enum sk_status sk_bus_retry(struct sk_bus *bus, const struct sk_delivery *delivery,
 			    int64_t delay_ms)
 {
-	char word[64];
+	char word[64] = "-NAK";
 
-	snprintf(word, sizeof(word), "-NAK {\"delay\": %lld}", (long long)delay_ms * 1000000);
+	if (delay_ms > 0) /* of 0 it would still wait for the broker's timer */
+		snprintf(word, sizeof(word), "-NAK {\"delay\": %lld}",
+			 (long long)delay_ms * 1000000);
 	return answer(bus, delivery, word);
 }
 
