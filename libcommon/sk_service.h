@@ -8,8 +8,8 @@
  *
  * sk_service_main reads the configuration, opens the stores and the bus, calls open,
  * starts sweeps, relay, consumers and HTTP in that order, waits for SIGTERM or
- * SIGINT, and stops them in the reverse order: no new request, requests done, batches
- * committed and acknowledged, outbox relayed, connections closed.
+ * SIGINT, and stops them in the reverse order: no new connection, requests answered, batches
+ * committed and acknowledged and the others given back, outbox relayed, connections closed.
  *
  * `<service> --describe` prints the declaration as JSON (name, routes, consumers,
  * streams, subjects, keys, migrations, functions, configuration). That is the one
