@@ -1,7 +1,9 @@
 /* The database, a role and a schema for each service, and their migrations.
  *
  * The objects belong to souk_owner, who cannot log in. A service's role may use its schema
- * and its rows and nothing else: no DDL, no other schema. All of it runs under one advisory lock,
+ * and its rows and nothing else: no DDL, no other schema, no other database. What PostgreSQL lets
+ * everybody do (PUBLIC) counts as given to each service, so it is taken back where it reaches beyond
+ * the service's own rows. tests/rights tries all of it. All of it runs under one advisory lock,
  * so that two provisionings do not meet, and each migration in a transaction of its own,
  * recorded with the checksum of its text: a migration that was applied never changes. */
 #include <cjson/cJSON.h>
@@ -99,6 +101,21 @@ static enum sk_status ensure_owner(struct admin *admin)
 		   "  CREATE ROLE souk_owner NOLOGIN; END IF; END $$;"
 		   "REVOKE ALL ON DATABASE souk FROM PUBLIC;"
 		   "REVOKE ALL ON SCHEMA public FROM PUBLIC;");
+}
+
+/* Everybody may enter the databases that initdb makes, and make large objects, which are in no schema:
+ * a place to leave data where no other right is looked at. */
+static enum sk_status take_back_from_public(struct admin *admin)
+{
+	return run(admin, "the rights of everybody",
+		   "REVOKE ALL ON DATABASE postgres, template1 FROM PUBLIC;"
+		   "DO $$ DECLARE f regprocedure; BEGIN"
+		   " FOR f IN SELECT oid FROM pg_proc"
+		   "  WHERE pronamespace = 'pg_catalog'::regnamespace"
+		   "  AND (proname ~ '^lo_' OR proname IN ('loread', 'lowrite'))"
+		   "  AND has_function_privilege('public', oid, 'EXECUTE')"
+		   " LOOP EXECUTE format('REVOKE EXECUTE ON FUNCTION %s FROM PUBLIC', f);"
+		   " END LOOP; END $$;");
 }
 
 /* The role and the schema; both have the name `role`, which is ours: souk_<service>. */
@@ -212,7 +229,6 @@ static enum sk_status provision_service(struct admin *admin, const struct cJSON 
 	const char *name = topology_text(service, "name"), *password,
 		   *grants = topology_text(service, "grants");
 	const char *role = sk_arena_printf(admin->context->arena, "souk_%s", name);
-	int before = *admin->changes;
 	enum sk_status st = secret_read(admin->context, secrets, name, "postgres.password",
 					&password);
 
@@ -220,7 +236,8 @@ static enum sk_status provision_service(struct admin *admin, const struct cJSON 
 		st = ensure_role(admin, role, password);
 	if (st == SK_OK)
 		st = migrate(admin, role, service);
-	if (st == SK_OK && *admin->changes != before)
+	/* Each time: what was given by hand in this schema goes, what the service newly says comes. */
+	if (st == SK_OK)
 		st = grant_rights(admin, role,
 				  grants[0] != '\0' ? grants : "SELECT, INSERT, UPDATE, DELETE");
 	return st;
@@ -244,6 +261,8 @@ enum sk_status provision_postgres(struct provisioning *pass)
 		st = run(&admin, "the lock", "SELECT pg_advisory_lock(hashtext('souk provision'))");
 	if (st == SK_OK)
 		st = ensure_owner(&admin);
+	if (st == SK_OK)
+		st = take_back_from_public(&admin);
 	cJSON_ArrayForEach(service, topology_list(pass->topology, "services"))
 	{
 		if (st == SK_OK && topology_flag(service, "uses_pg"))
