@@ -41,13 +41,14 @@
 /* Everything between the route and the handler, then the handler. */
 static void run(struct sk_request *request)
 {
-	enum sk_status st;
+	enum sk_status st = SK_OK;
 
-	if (!sk__guard_admit(request) || !sk__body_take(request))
-		return;
-	st = request->route->row->handle(request, &request->reply, request->http->app);
+	if (sk__guard_admit(request) && sk__body_take(request))
+		st = request->route->row->handle(request, &request->reply, request->http->app);
 	if (st != SK_OK)
 		sk__reply_problem(request, st);
+	if (request->reply.status == 403)
+		sk__guard_record_refusal(request);
 }
 
 static const char *route_name(const struct sk_request *request)

@@ -4,7 +4,8 @@
  * rate limit and idempotency key as the row says, parses the JSON body, runs the
  * handler in a context with a deadline (HTTP_TIMEOUT_MS), and writes one answer in
  * one send. Any status but SK_OK becomes problem+json (RFC 9457). Logs, metrics and trace
- * are per row. A handler can neither forget these nor do them differently.
+ * are per row, and a 403 is an entry of the audit log ("access.refused"), up to a rate. A
+ * handler can neither forget these nor do them differently.
  *
  * A write whose session came by cookie must show that our own page made it: by the header
  * X-Souk-CSRF: 1, by Sec-Fetch-Site: same-origin, or by an Origin that is our Host.

@@ -12,7 +12,9 @@
 
 #include <civetweb.h>
 
+#include "sk_audit.h"
 #include "sk_auth.h"
+#include "sk_log.h"
 
 /* ---- framing ---- */
 
@@ -213,6 +215,49 @@ void sk__guard_write_limit(struct sk_request *request)
 			sk_arena_printf(arena, "%d", verdict->remaining));
 	sk_reply_header(&request->reply, "RateLimit-Reset",
 			sk_arena_printf(arena, "%d", verdict->reset_s));
+}
+
+/* ---- refusals ---- */
+
+/* Entries of the audit log that one account, and one address, can cause by being refused. What comes
+ * faster is in the access log alone: nobody fills the audit log by asking for what he may not. */
+static const struct sk_ratelimit_class REFUSALS = { "refusals", 10, 20 };
+
+static bool is_worth_an_entry(struct sk_request *request, const char *kind, const char *who)
+{
+	struct sk_context *context = &request->context;
+	struct sk_ratelimiter *limiter = request->http->parts->ratelimiter;
+
+	if (limiter == NULL || who[0] == '\0')
+		return true;
+	who = sk_arena_printf(context->arena, "%s:%s", kind, who);
+	return sk_ratelimit_take(limiter, context, &REFUSALS, who).allowed;
+}
+
+/* The row's path and not the request's: that may hold a secret. The trace leads to the rest. */
+static enum sk_status record_refusal(struct sk_tx *tx, void *arg)
+{
+	const struct sk_request *request = arg;
+	const struct sk_route *row = request->route->row;
+
+	return sk_audit_action(tx, "access.refused", "route",
+			       sk_arena_printf(sk_tx_arena(tx), "%s %s", row->method, row->path),
+			       request->refusal.code);
+}
+
+void sk__guard_record_refusal(struct sk_request *request)
+{
+	struct sk_context *context = &request->context;
+	struct sk_pg *pg = request->http->parts->pg;
+
+	if (pg == NULL || !is_worth_an_entry(request, "address", context->actor.address) ||
+	    !is_worth_an_entry(request, "account", context->actor.account_id))
+		return;
+	request->refusal = context->error;
+	sk_context_clear_error(context);
+	if (sk_pg_transact(pg, context, record_refusal, request) != SK_OK)
+		sk_log_failure(SK_LOG_WARN, context, "a refused access is not in the audit log");
+	context->error = request->refusal;
 }
 
 bool sk__guard_admit(struct sk_request *request)

@@ -110,6 +110,7 @@ struct sk_request {
 	struct sk_field_errors errors;
 	struct sk_ratelimit_verdict verdict; /* where the row has a limit */
 	bool counted;			     /* whether verdict is one */
+	struct sk_error refusal;	     /* why it got 403 */
 	bool close;			     /* the connection cannot be used again */
 	bool idle;			     /* it is counted in idle_count */
 	struct sk_reply reply;
@@ -150,6 +151,10 @@ bool sk__guard_framing(struct sk_request *request);
 /* Whether the row lets the request in: limit, query, session, role, origin of a write.
  * Where not, it is answered. */
 bool sk__guard_admit(struct sk_request *request);
+
+/* Tells the audit log who was refused which route with 403, and why. A service without
+ * PostgreSQL has no outbox to tell it with; the access log has it there, too. */
+void sk__guard_record_refusal(struct sk_request *request);
 
 /* The RateLimit headers of an answer to a counted request. */
 void sk__guard_write_limit(struct sk_request *request);

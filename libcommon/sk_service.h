@@ -78,8 +78,9 @@ struct sk_service {
 	const struct sk_consumer *consumers;
 	const struct sk_sweep *sweeps;
 	const struct sk_stream *streams; /* ends with a NULL name */
-	const char *const *
-		publishes; /* subjects beyond its own streams, NULL-ended: "audit.user_actions.>" */
+	/* Subjects beyond its own streams, NULL-ended. Every service with PostgreSQL may
+	 * publish audit.user_actions.* (sk_audit.h) without saying so. */
+	const char *const *publishes;
 	const char *const *watches; /* subjects for sk_bus_watch, NULL-ended */
 	const char *const *replays; /* streams for sk_bus_replay, NULL-ended */
 	const char *const *keys;    /* Valkey key patterns it owns, NULL-ended: "cart:*" */

@@ -50,6 +50,9 @@ static void put_publish_rights(struct sk_buf *out, const struct cJSON *service,
 	cJSON_ArrayForEach(row, topology_list(service, "publishes"))
 		put_subject(out, topology_text(row, ""));
 	put_subject(out, "sessions.seen.*"); /* any service may tell that a session is used */
+	/* And whoever has an outbox tells who did, or was refused, what. */
+	if (topology_flag(service, "uses_pg"))
+		put_subject(out, "audit.user_actions.*");
 	cJSON_ArrayForEach(row, topology_list(service, "consumers"))
 	{
 		const char *stream = topology_text(row, "stream"),

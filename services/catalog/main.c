@@ -38,7 +38,6 @@ static const struct sk_service CATALOG_SERVICE = {
 	.consumers = CATALOG_CONSUMERS,
 	.sweeps = SWEEPS,
 	.streams = (const struct sk_stream[]) { { "catalog", true, 0 }, { NULL, false, 0 } },
-	.publishes = (const char *const[]) { "audit.user_actions.>", NULL },
 	.keys = (const char *const[]) { "product:*", "products:*", "lock:catalog:*", NULL },
 	.migrations = CATALOG_MIGRATIONS,
 	.functions = CATALOG_FUNCTIONS,

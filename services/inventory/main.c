@@ -5,8 +5,6 @@ static const struct sk_stream STREAMS[] = {
 	{ NULL, false, 0 },
 };
 
-static const char *const PUBLISHES[] = { "audit.user_actions.>", NULL };
-
 static enum sk_status open_service(struct sk_parts *parts, void *app, struct sk_context *context)
 {
 	struct inventory_service *service = app;
@@ -25,7 +23,6 @@ static const struct sk_service INVENTORY_SERVICE = {
 	.routes = INVENTORY_ROUTES,
 	.consumers = INVENTORY_CONSUMERS,
 	.streams = STREAMS,
-	.publishes = PUBLISHES,
 	.migrations = INVENTORY_MIGRATIONS,
 	.open = open_service,
 };

@@ -29,8 +29,6 @@ static const struct sk_stream STREAMS[] = {
 	{ NULL, false, 0 },
 };
 
-static const char *const PUBLISHES[] = { "audit.user_actions.>", NULL };
-
 static enum sk_status open_service(struct sk_parts *parts, void *app, struct sk_context *context)
 {
 	struct notification_service *service = app;
@@ -62,7 +60,6 @@ static const struct sk_service NOTIFICATION_SERVICE = {
 	.consumers = NOTIFICATION_CONSUMERS,
 	.sweeps = SWEEPS,
 	.streams = STREAMS,
-	.publishes = PUBLISHES,
 	.migrations = NOTIFICATION_MIGRATIONS,
 	.open = open_service,
 };

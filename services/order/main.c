@@ -22,7 +22,6 @@ static const struct sk_stream STREAMS[] = {
 	{ NULL, false, 0 },
 };
 
-static const char *const PUBLISHES[] = { "audit.user_actions.>", NULL };
 static const char *const KEYS[] = { "order:*", NULL };
 
 static enum sk_status open_service(struct sk_parts *parts, void *app, struct sk_context *context)
@@ -48,7 +47,6 @@ static const struct sk_service ORDER_SERVICE = {
 	.consumers = ORDER_CONSUMERS,
 	.sweeps = SWEEPS,
 	.streams = STREAMS,
-	.publishes = PUBLISHES,
 	.keys = KEYS,
 	.migrations = ORDER_MIGRATIONS,
 	.open = open_service,

@@ -28,7 +28,6 @@ static const struct sk_stream STREAMS[] = {
 	{ NULL, false, 0 },
 };
 
-static const char *const PUBLISHES[] = { "audit.user_actions.>", NULL };
 static const char *const KEYS[] = { "session:*", "otp:*", "reset:*", NULL };
 
 static enum sk_status check_admin(const struct sk_config *config, struct sk_context *context)
@@ -82,7 +81,6 @@ static const struct sk_service SESSION_SERVICE = {
 	.consumers = SESSION_CONSUMERS,
 	.sweeps = SWEEPS,
 	.streams = STREAMS,
-	.publishes = PUBLISHES,
 	.keys = KEYS,
 	.migrations = SESSION_MIGRATIONS,
 	.functions = SESSION_FUNCTIONS,
