@@ -67,21 +67,54 @@ static enum sk_status prove(struct session_service *service, struct sk_context *
 
 static enum sk_status record_refusal(struct sk_tx *tx, void *arg)
 {
-	const struct session_account *account = arg;
+	const struct session_refusal *refusal = arg;
 
-	return sk_audit_action(tx, "session.refused", "account", account->id,
-			       account->id == NULL ? "no such account" : NULL);
+	return sk_audit_action(tx, refusal->action, "account", refusal->account_id,
+			       refusal->detail);
+}
+
+void session_audit_refusal(struct session_service *service, struct sk_context *context,
+			   struct session_refusal refusal)
+{
+	struct sk_error error = context->error;
+
+	sk_context_clear_error(context);
+	if (sk_pg_transact(service->parts->pg, context, record_refusal, &refusal) != SK_OK)
+		sk_log_failure(SK_LOG_WARN, context, "a refusal is not in the audit log");
+	context->error = error;
 }
 
 static enum sk_status refuse(struct session_service *service, struct sk_context *context,
-			     struct session_account *account)
+			     const struct session_account *account)
 {
-	if (sk_pg_transact(service->parts->pg, context, record_refusal, account) != SK_OK) {
-		sk_log_failure(SK_LOG_WARN, context, "a refused log-in is not in the audit log");
-		sk_context_clear_error(context);
-	}
+	session_audit_refusal(
+		service, context,
+		(struct session_refusal) { "session.refused", account->id,
+					   account->id == NULL ? "no such account" : NULL });
 	return sk_fail(context, SK_UNAUTHENTICATED, "invalid_credentials",
 		       "the e-mail address, the password or the code is wrong");
+}
+
+/* That somebody keeps guessing is told once a minute for each account: each guess would fill
+ * the audit log, none would hide an attack. */
+static void tell_throttled(struct session_service *service, struct sk_context *context,
+			   const char *email)
+{
+	static const struct sk_ratelimit_class TELLINGS = { "session-throttled", 1, 1 };
+	struct sk_error error = context->error;
+	struct session_account account = { .id = NULL };
+
+	if (!sk_ratelimit_take(service->parts->ratelimiter, context, &TELLINGS,
+			       session_email_digest(context->arena, email))
+		     .allowed)
+		return;
+	sk_context_clear_error(context);
+	if (session_store_find_by_email(service->parts->pg, context, email, &account) != SK_OK)
+		account.id = NULL;
+	context->error = error;
+	session_audit_refusal(
+		service, context,
+		(struct session_refusal) { "session.throttled", account.id, "too many attempts" });
 }
 
 /* ---- the session ---- */
@@ -204,6 +237,8 @@ enum sk_status session_log_in(struct session_service *service, struct sk_context
 	bool right = false;
 	enum sk_status st = session_limit(service, context, &service->logins, login->email);
 
+	if (st == SK_TOO_MANY)
+		tell_throttled(service, context, login->email);
 	if (st == SK_OK)
 		st = prove(service, context, login, &opened->account, &right);
 	if (st == SK_OK && !right)

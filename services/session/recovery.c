@@ -18,6 +18,8 @@
 
 static const struct sk_ratelimit_class CODES_OF_ACCOUNT = { "session-code", 5, 5 };
 static const struct sk_ratelimit_class RESETS_OF_ACCOUNT = { "session-reset", 5, 5 };
+/* Wrong tokens of one address that are told to the audit log. */
+static const struct sk_ratelimit_class WRONG_TOKENS = { "session-reset-refused", 10, 20 };
 
 /* SK_OK with known false where no account has the address. */
 static enum sk_status find(struct session_service *service, struct sk_context *context,
@@ -136,9 +138,16 @@ static enum sk_status reset_in(struct sk_tx *tx, void *arg)
 	return st;
 }
 
-static enum sk_status token_unknown(struct sk_context *context)
+static enum sk_status token_unknown(struct session_service *service, struct sk_context *context)
 {
 	sk_context_clear_error(context);
+	if (sk_ratelimit_take(service->parts->ratelimiter, context, &WRONG_TOKENS,
+			      context->actor.address)
+		    .allowed)
+		session_audit_refusal(
+			service, context,
+			(struct session_refusal) { "password_reset.refused", NULL,
+						   "the token is unknown, used or expired" });
 	return sk_fail(context, SK_NOT_FOUND, "reset_token_unknown",
 		       "the token is unknown, used or expired");
 }
@@ -151,14 +160,14 @@ enum sk_status session_reset_password(struct session_service *service, struct sk
 	enum sk_status st;
 
 	if (!session_token_valid(token))
-		return token_unknown(context);
+		return token_unknown(service, context);
 	st = session_cache_get_reset(service->parts->kv, context, token_hash, &resetting.reset);
 	if (st == SK_OK)
 		st = session_password_hash(service->hasher, context, password, &resetting.hash);
 	if (st == SK_OK)
 		st = sk_pg_transact(service->parts->pg, context, reset_in, &resetting);
-	if (st == SK_CONFLICT)
-		return token_unknown(context);
+	if (st == SK_CONFLICT || st == SK_NOT_FOUND)
+		return token_unknown(service, context);
 	if (st != SK_OK)
 		return st;
 	st = session_end_outdated(service, context, &resetting.account, resetting.event_id);

@@ -252,6 +252,17 @@ SK_MUST_CHECK enum sk_status session_limit(struct session_service *service,
 					   const struct sk_ratelimit_class *limit,
 					   const char *email);
 
+struct session_refusal {
+	const char *action;
+	const char *account_id; /* NULL: no account is known */
+	const char *detail;	/* NULL: none */
+};
+
+/* Tells the audit log in a transaction of its own. The context keeps its error; where the log
+ * cannot be told, the service's own log says so. */
+void session_audit_refusal(struct session_service *service, struct sk_context *context,
+			   struct session_refusal refusal);
+
 /* SK_UNAUTHENTICATED ("invalid_credentials"), in the same time and words for
  * an account that does not exist. */
 SK_MUST_CHECK enum sk_status session_log_in(struct session_service *service,

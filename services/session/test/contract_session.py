@@ -390,3 +390,45 @@ def test_without_the_broker_log_ins_go_on_and_are_told_later(session, bus, accou
         assert log_in(session, email).status == 201
     last = {"last_by_subj": f"sessions.opened.{account['id']}"}
     eventually("it is in the stream", lambda: bus.client.api("STREAM.MSG.GET.sessions", last).get("message"), within=20)
+
+
+# ---- what the audit log hears ----
+
+def test_guessing_on_is_told_once_a_minute_and_not_for_every_guess(start_service, bus, email):
+    strict = start_service("session", SESSION_LOGINS_PER_MINUTE="1", SESSION_ARGON2_MEMORY_KIB="1024")
+    account, began = register(strict, email).json, time.monotonic()
+    with bus.listening("audit.user_actions.*") as audited:
+        statuses = [log_in(strict, email, "wrong").status for _ in range(6)]
+        minutes = (time.monotonic() - began) / 60
+        assert set(statuses) == {401, 429}
+        told = audited("souk.audit.v1.UserAction", action="session.throttled", entity_id=account["id"], within=30)
+        assert (told.account_id, told.address) == ("", "127.0.0.1")
+        later = register(strict, f"{new_id()[-12:]}@example.org").json  # its entry comes after all of those
+        audited("souk.audit.v1.UserAction", action="account.registered", account_id=later["id"], within=30)
+        count = audited.count("souk.audit.v1.UserAction", action="session.throttled", entity_id=account["id"])
+    assert 1 <= count <= 1 + minutes
+
+
+def test_a_wrong_current_password_is_a_refused_access(session, bus, account, email):
+    me = session.as_user(log_in(session, email).json)
+    with bus.listening("audit.user_actions.*") as audited:
+        assert me.patch("/v1/accounts/me", {"password": "another password", "current_password": "no"}).status == 403
+        told = audited("souk.audit.v1.UserAction", action="access.refused", account_id=account["id"], within=30)
+    assert (told.entity_id, told.detail, told.role) == ("PATCH /v1/accounts/me", "wrong_password", "customer")
+
+
+def test_a_write_that_another_site_made_is_a_refused_access(session, bus, account, email):
+    cookie = f"souk_session={log_in(session, email).json['token']}"
+    with bus.listening("audit.user_actions.*") as audited:
+        answer = session.patch("/v1/accounts/me", {"name": "Eve"}, Cookie=cookie, Sec_Fetch_Site="cross-site")
+        assert (answer.status, answer.json["code"]) == (403, "csrf")
+        assert audited("souk.audit.v1.UserAction", action="access.refused", account_id=account["id"], detail="csrf",
+                       within=30).entity_id == "PATCH /v1/accounts/me"
+
+
+def test_a_wrong_reset_token_is_told_without_the_token(session, bus):
+    with bus.listening("audit.user_actions.*") as audited:
+        answer = session.put(f"/v1/password-resets/{'B' * 43}", {"password": "new password"}, X_Real_IP="192.0.2.78")
+        assert answer.status == 404
+        told = audited("souk.audit.v1.UserAction", action="password_reset.refused", address="192.0.2.78", within=30)
+    assert "BBB" not in str(told)
