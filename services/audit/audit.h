@@ -63,6 +63,9 @@ bool audit_type_is_secret(const char *type);
 /* Whether a type is no business event but only refreshes a copy or a lifetime. */
 bool audit_type_is_noise(const char *type);
 
+/* Whether an event of this type belongs on the subject: souk.orders.v1.… on orders.…. */
+bool audit_type_fits(const char *type, const char *subject);
+
 /* "orders.created.<id>" -> "orders.created" and "<id>". In the arena. */
 const char *audit_action_of(struct sk_arena *arena, const char *subject);
 const char *audit_entity_id_of(const char *subject);

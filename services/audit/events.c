@@ -53,6 +53,11 @@ static enum sk_status on_event(struct sk_tx *tx, const struct sk_message *messag
 	(void)app;
 	if (audit_type_is_noise(entry.type))
 		return SK_OK;
+	/* Nobody may publish on another's subject, but a request may name one as its reply subject, and
+	 * the broker's answer is no word of the subject's owner. */
+	if (!audit_type_fits(entry.type, entry.subject))
+		return sk_fail(message->context, SK_INVALID, "foreign_event",
+			       "the type '%s' does not belong on %s", entry.type, entry.subject);
 	return audit_append(tx, &entry);
 }
 

@@ -96,6 +96,14 @@ bool audit_type_is_noise(const char *type)
 	return is_one_of(type, types);
 }
 
+bool audit_type_fits(const char *type, const char *subject)
+{
+	size_t domain = strcspn(subject, ".");
+
+	return strncmp(type, "souk.", 5) == 0 && strncmp(type + 5, subject, domain) == 0 &&
+	       type[5 + domain] == '.';
+}
+
 const char *audit_action_of(struct sk_arena *arena, const char *subject)
 {
 	const char *last = strrchr(subject, '.');

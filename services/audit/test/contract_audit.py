@@ -1,9 +1,11 @@
 """audit: every event becomes one entry, and the chain shows tampering."""
 import subprocess
 import sys
+import time
 
 import pytest
 
+from support import nats
 from support.messages import message, new_id
 from support.waiting import eventually
 
@@ -71,6 +73,60 @@ def test_bytes_that_are_no_protobuf_are_kept_as_a_dead_letter(bus):
     bus.client.publish_acked("audit.user_actions.broken", b"\xff\xff\xff",
                              {"ce-id": new_id(), "ce-type": "souk.audit.v1.UserAction"})
     eventually("the dead letter", lambda: bus.dead_letters("audit", "audit-actions") == before + 1)
+
+
+def test_the_brokers_answer_on_anothers_subject_is_no_entry(admin, bus, stores):
+    """A request's reply subject may be anything: the broker does not ask whether its sender may publish there."""
+    order, event_id = new_id(), new_id()
+    before = bus.dead_letters("payments", "audit-payments")
+    client = nats.Client(stores.secret("notification", "nats_url"))
+    client.publish("notifications.rights.probe", b"{}", {"Nats-Expected-Stream": "none"},
+                   reply=f"payments.confirmed.{order}")
+    client.flush()
+    client.close()
+    bus.tell(f"payments.failed.{order}", message("souk.payments.v1.PaymentFailed", payment_id=order, order_id=order,
+                                                 version=1, reason="declined"), event_id)
+    eventually("the payment's own event is handled", lambda: stores.handled("audit", event_id), within=30)
+    eventually("the dead letter", lambda: bus.dead_letters("payments", "audit-payments") == before + 1, within=30)
+    assert [e["action"] for e in entries(admin, f"entity={order}")] == ["payments.failed"]
+
+
+# ---- refused access ----
+
+def refusals(admin, account: str) -> list[dict]:
+    return entries(admin, f"user_id={account}&action=access.refused&limit=100")
+
+
+def test_who_is_refused_is_in_the_log_with_what_why_from_where_and_its_trace(audit, admin, stores):
+    customer, trace = stores.log_in("customer"), new_id().replace("-", "")
+    asked = audit.as_user(customer).get("/v1/audit/verify", traceparent=f"00-{trace}-00f067aa0ba902b7-01",
+                                        X_Real_IP="192.0.2.81")
+    assert asked.status == 403
+    (entry,) = eventually("the entry", lambda: refusals(admin, customer["account_id"]))
+    assert (entry["entity"], entry["entity_id"], entry["detail"]) == ("route", "GET /v1/audit/verify", "forbidden")
+    assert (entry["role"], entry["address"], entry["trace_id"]) == ("customer", "192.0.2.81", trace)
+
+
+def test_who_asks_again_and_again_does_not_fill_the_log(audit, admin, bus, stores):
+    """Given 20 at once and 10 a minute for an account, when it is refused 100 times, then no more are entries."""
+    staff, began = stores.log_in("staff"), time.monotonic()
+    asking = audit.as_user(staff)
+    for number in range(100):
+        assert asking.get("/v1/audit", X_Real_IP=f"192.0.2.{number}").status == 403
+    minutes = (time.monotonic() - began) / 60
+    # A later one of another account, so that those before are there.
+    last = stores.log_in("customer")
+    audit.as_user(last).get("/v1/audit", X_Real_IP="192.0.2.250")
+    eventually("the last one's entry", lambda: refusals(admin, last["account_id"]), within=30)
+    eventually("all handled", lambda: bus.settled("audit", "audit-actions"), within=30)
+    assert 20 <= len(refusals(admin, staff["account_id"])) <= 20 + 10 * minutes + 1
+
+
+def test_a_refusal_costs_no_more_than_its_entry_when_the_log_cannot_be_told(audit, stores):
+    """PostgreSQL down: who may not still gets 403, and not 503."""
+    customer = stores.log_in("customer")
+    with stores.without("postgres"):
+        assert audit.as_user(customer).get("/v1/audit", X_Real_IP="192.0.2.82").status == 403
 
 
 def test_a_bad_message_does_not_hold_up_its_neighbours(admin, bus):

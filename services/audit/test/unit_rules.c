@@ -103,6 +103,16 @@ static void secrets_are_known_by_their_type(void **state)
 	assert_true(audit_type_is_noise("souk.inventory.v1.StockLevel"));
 }
 
+static void a_type_belongs_on_its_own_domains_subjects(void **state)
+{
+	(void)state;
+	assert_true(audit_type_fits("souk.orders.v1.OrderCreated", "orders.created.7"));
+	assert_false(audit_type_fits("souk.orders.v1.OrderCreated", "payments.confirmed.7"));
+	assert_false(audit_type_fits("souk.orders2.v1.OrderCreated", "orders.created.7"));
+	assert_false(audit_type_fits("souk.orders", "orders.created.7"));
+	assert_false(audit_type_fits("", "orders.created.7"));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -112,6 +122,7 @@ int main(void)
 		cmocka_unit_test(text_cannot_move_from_one_field_to_the_next),
 		cmocka_unit_test(subjects_name_action_entity_and_id),
 		cmocka_unit_test(secrets_are_known_by_their_type),
+		cmocka_unit_test(a_type_belongs_on_its_own_domains_subjects),
 	};
 
 	return cmocka_run_group_tests_name("audit rules", tests, NULL, NULL);
