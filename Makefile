@@ -42,7 +42,7 @@ TOPOLOGY := $(BUILD)/topology.json
 UNIT_TEST_SOURCES := $(wildcard libcommon/test/unit_*.c services/*/test/unit_*.c deploy/soukctl/test/unit_*.c)
 UNIT_TESTS := $(UNIT_TEST_SOURCES:%.c=$(BUILD)/test/%)
 
-.PHONY: all help run stop status rolling logs test test-all unit contract system races sanitize sanitize-all lint format \
+.PHONY: all help run stop status rolling logs test test-all unit contract rights system races sanitize sanitize-all lint format \
 	check-headers clean prepare
 .DELETE_ON_ERROR:
 .SECONDARY:
@@ -151,6 +151,9 @@ unit: $(UNIT_TESTS) ## unit tests: no servers
 contract: all $(CONTRACT_TESTS) ## contract tests: one service each, with real stores and broker
 	$(PYTHON) tests/run.py --build $(BUILD) libcommon contract
 
+rights: all ## every service tries what is not its own; prints what was refused
+	$(PYTHON) tests/run.py --build $(BUILD) rights
+
 system: all ## system tests: the whole shop through the gateway
 	$(PYTHON) tests/run.py --build $(BUILD) system
 
@@ -166,7 +169,7 @@ test: ## prepare, build, then every test, ending with one total line
 	$(MAKE) test-all
 
 test-all: all $(UNIT_TESTS) $(CONTRACT_TESTS)
-	$(PYTHON) tests/run.py --build $(BUILD) unit libcommon contract system
+	$(PYTHON) tests/run.py --build $(BUILD) unit libcommon contract rights system
 
 # ---- the same under sanitizers ----
 

@@ -1,11 +1,12 @@
 #!/usr/bin/python3
 """Runs tests and ends with one total line: `N passed, N failed, N skipped`.
 
-usage: run.py --build BUILD [unit] [libcommon] [contract] [system]
+usage: run.py --build BUILD [unit] [libcommon] [contract] [rights] [system]
 
 unit       cmocka programs without servers: BUILD/test/**/unit_*
 libcommon  cmocka programs of libcommon against real stores: BUILD/test/libcommon/test/contract_*
 contract   one service each with real stores and broker: services/*/test/contract_*.py
+rights     every service tries what is not its own, in every store, and prints the matrix: tests/rights
 system     the whole shop through the gateway: tests/system
 """
 import argparse
@@ -79,7 +80,7 @@ def run_pytest(folders: list[str], total: Total, build: str, what: str) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--build", default="build")
-    parser.add_argument("kinds", nargs="+", choices=["unit", "libcommon", "contract", "system"])
+    parser.add_argument("kinds", nargs="+", choices=["unit", "libcommon", "contract", "rights", "system"])
     arguments = parser.parse_args()
     build, total, began = pathlib.Path(arguments.build), Total(), time.monotonic()
 
@@ -91,6 +92,8 @@ def main() -> None:
         folders.append("libcommon/test")
     if "contract" in arguments.kinds:
         folders.extend(sorted(str(p.relative_to(ROOT)) for p in ROOT.glob("services/*/test")))
+    if "rights" in arguments.kinds:
+        folders.append("tests/rights")
     if "system" in arguments.kinds:
         folders.append("tests/system")
     if folders:

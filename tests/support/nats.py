@@ -74,7 +74,7 @@ class Client:
         """Waits until the server has handled all that was sent; raises what it refused."""
         self._pong.clear()
         self._send(b"PING\r\n")
-        if not self._pong.wait(timeout):
+        if not self.alive or not self._pong.wait(timeout) or not self.alive:
             raise ConnectionError("; ".join(self.errors) or "no answer from nats-server")
 
     def _read(self) -> None:
@@ -84,6 +84,7 @@ class Client:
         except (OSError, ValueError):
             pass
         self.alive = False
+        self._pong.set()  # nobody waits for an answer that cannot come
 
     def _handle(self, line: str) -> None:
         word, _, rest = line.partition(" ")

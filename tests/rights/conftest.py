@@ -1,0 +1,16 @@
+"""The matrix that every test here fills, printed when all have run."""
+import pytest
+from declared import KNOWN
+from matrix import MATRIX
+
+
+@pytest.fixture
+def matrix():
+    return MATRIX
+
+
+def pytest_terminal_summary(terminalreporter):
+    if MATRIX.rows:
+        terminalreporter.section("rights")
+        for line in MATRIX.lines(KNOWN):
+            terminalreporter.line(line)
