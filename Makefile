@@ -138,6 +138,8 @@ $(BUILD)/test/libcommon/test/%: $(BUILD)/obj/libcommon/test/%.o $(LIBCOMMON)
 $(patsubst %,$(BUILD)/test/libcommon/test/contract_%,http http_wire http_stores): \
 	$(BUILD)/obj/libcommon/test/http_client.o $(BUILD)/obj/libcommon/test/http_fixture.o
 
+$(patsubst %,$(BUILD)/test/libcommon/test/contract_%,outbox recall): $(BUILD)/obj/libcommon/test/outbox_fixture.o
+
 $(BUILD)/test/deploy/soukctl/test/%: $(BUILD)/obj/deploy/soukctl/test/%.o $(SOUKCTL_OBJECTS) $(LIBCOMMON)
 	@mkdir -p $(@D)
 	@echo "  LINK  $@"
@@ -195,10 +197,12 @@ check-headers: $(PROTO_HEADERS)
 		printf '#include "%s"\nextern int souk_check;\n' "$$PWD/$$header" | $(CC) $(CPPFLAGS) $(WARNINGS) -Wno-unused-function -std=c17 -fsyntax-only -x c - \
 		|| exit 1; done; echo "check-headers: each header compiles alone"
 
-lint: check-headers tidy $(TOPOLOGY) ## house rules, contracts, headers, clang-tidy, format
+lint: check-headers tidy $(TOPOLOGY) ## house rules, contracts, headers, clang-tidy, format, alerts
 	$(PYTHON) tests/lint/check.py
 	$(PYTHON) proto/check.py --topology $(TOPOLOGY)
 	clang-format --dry-run -Werror $(C_FILES)
+	promtool check config config/prometheus/prometheus.yml
+	promtool test rules config/prometheus/test/souk.yml
 
 TIDY_STAMPS := $(patsubst %.c,$(BUILD)/tidy/%.ok,$(wildcard libcommon/*.c services/*/*.c deploy/soukctl/*.c))
 .PHONY: tidy

@@ -319,6 +319,16 @@ bool sk_bus_connected(const struct sk_bus *bus)
 	return atomic_load(&bus->connected);
 }
 
+unsigned sk_bus_epoch(const struct sk_bus *bus)
+{
+	return atomic_load(&bus->epoch);
+}
+
+const char *sk_bus_service(const struct sk_bus *bus)
+{
+	return bus->service;
+}
+
 natsConnection *sk__bus_up(struct sk_bus *bus, struct sk_context *context)
 {
 	if (!atomic_load(&bus->connected)) {
@@ -386,6 +396,23 @@ enum sk_status sk__bus_check_ack(struct sk_context *context, natsMsg *answer)
 			       "the stream refuses: %.*s", natsMsg_GetDataLength(answer),
 			       natsMsg_GetData(answer));
 	return SK_OK;
+}
+
+/* {"stream":"orders","seq":17} or the same with ,"duplicate": true */
+static struct sk_ack read_ack(natsMsg *answer)
+{
+	struct sk_ack ack = { .stored = true };
+	char text[256];
+	const char *at;
+
+	snprintf(text, sizeof(text), "%.*s", natsMsg_GetDataLength(answer),
+		 natsMsg_GetData(answer));
+	at = strstr(text, "\"seq\":");
+	if (at != NULL)
+		ack.sequence = strtoull(at + strlen("\"seq\":"), NULL, 10);
+	at = strstr(text, "\"duplicate\":");
+	ack.duplicate = at != NULL && strstr(at, "true") != NULL;
+	return ack;
 }
 
 /* The message with the headers of the CloudEvents 1.0 NATS binding. */
@@ -487,7 +514,7 @@ static long acked_index(const struct sk_bus *bus, natsMsg *answer)
 
 /* Caller holds bus->publish_mutex. */
 static enum sk_status await_acks(struct sk_bus *bus, struct sk_context *context, size_t sent,
-				 bool *acked)
+				 struct sk_ack *acks)
 {
 	int64_t end_us = sk_time_monotonic_us() + (int64_t)bus->publish_timeout_ms * 1000;
 	enum sk_status st = SK_OK;
@@ -507,7 +534,8 @@ static enum sk_status await_acks(struct sk_bus *bus, struct sk_context *context,
 		if (index >= 0 && (size_t)index < sent) {
 			enum sk_status one = sk__bus_check_ack(context, answer);
 
-			acked[index] = one == SK_OK;
+			if (one == SK_OK)
+				acks[index] = read_ack(answer);
 			answered++;
 			st = st == SK_OK ? one : st;
 		}
@@ -517,23 +545,24 @@ static enum sk_status await_acks(struct sk_bus *bus, struct sk_context *context,
 }
 
 enum sk_status sk_bus_publish_all(struct sk_bus *bus, struct sk_context *context,
-				  const struct sk_packed_event *events, size_t count, bool *acked)
+				  const struct sk_packed_event *events, size_t count,
+				  struct sk_ack *acks)
 {
 	natsConnection *connection = sk__bus_up(bus, context);
 	enum sk_status st;
 	size_t sent = 0, good = 0;
 
-	memset(acked, 0, count * sizeof(*acked));
+	memset(acks, 0, count * sizeof(*acks));
 	if (connection == NULL)
 		return SK_UNAVAILABLE;
 	pthread_mutex_lock(&bus->publish_mutex);
 	bus->acks_round++;
 	while (sent < count && send_one(bus, connection, &events[sent], sent) == NATS_OK)
 		sent++;
-	st = await_acks(bus, context, sent, acked);
+	st = await_acks(bus, context, sent, acks);
 	pthread_mutex_unlock(&bus->publish_mutex);
 	for (size_t i = 0; i < count; i++)
-		good += acked[i];
+		good += acks[i].stored;
 	if (bus->published != NULL) {
 		sk_metric_add(bus->published, (int64_t)good);
 		sk_metric_add(bus->publish_errors, (int64_t)(count - good));

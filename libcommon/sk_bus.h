@@ -54,6 +54,9 @@ void sk_bus_close(struct sk_bus **bus);
 
 SK_MUST_CHECK enum sk_status sk_bus_ping(struct sk_bus *bus, struct sk_context *context);
 bool sk_bus_connected(const struct sk_bus *bus);
+/* Grows with each connection: what was asked of the broker before may be forgotten. */
+unsigned sk_bus_epoch(const struct sk_bus *bus);
+const char *sk_bus_service(const struct sk_bus *bus);
 
 /* Publishes and waits for the stream's acknowledgement. SK_UNAVAILABLE: not
  * connected, or no stream takes the subject. SK_TIMEOUT: no answer; it may have
@@ -61,11 +64,29 @@ bool sk_bus_connected(const struct sk_bus *bus);
 SK_MUST_CHECK enum sk_status sk_bus_publish(struct sk_bus *bus, struct sk_context *context,
 					    const struct sk_event *event);
 
+/* What the stream answered to one event. */
+struct sk_ack {
+	bool stored;	   /* it has the event; without an answer nobody knows */
+	bool duplicate;	   /* it had the event before, under this sequence */
+	uint64_t sequence; /* in the stream */
+};
+
 /* Publishes count events asynchronously, in order, and waits for all the
- * acknowledgements; acked[i] says which arrived. SK_OK only if all did. */
+ * acknowledgements; acks[i] says which arrived. SK_OK only if all did. */
 SK_MUST_CHECK enum sk_status sk_bus_publish_all(struct sk_bus *bus, struct sk_context *context,
 						const struct sk_packed_event *events, size_t count,
-						bool *acked);
+						struct sk_ack *acks);
+
+/* What a stream is now. created is its identity: a stream that was made anew has another. */
+struct sk_stream_state {
+	const char *created;
+	uint64_t last_sequence; /* never lower than before, unless the stream lost messages */
+	uint64_t messages;
+};
+
+/* Needs the right to $JS.API.STREAM.INFO.<stream>. SK_NOT_FOUND: there is no such stream. */
+SK_MUST_CHECK enum sk_status sk_bus_stream_state(struct sk_bus *bus, struct sk_context *context,
+						 const char *stream, struct sk_stream_state *state);
 
 /* ---- consuming (used by sk_consumer; services declare rows instead) ---- */
 
@@ -78,6 +99,9 @@ struct sk_delivery {
 	uint64_t sequence; /* in the stream */
 	uint64_t pending;  /* messages that wait behind this one, as the broker knew */
 	int deliveries;	   /* 1 the first time */
+	int buried_after;  /* deliveries before it was buried and replayed; 0: never was */
+	uint64_t
+		replayed; /* its sequence in the stream "replay"; 0: it comes from its own stream */
 	const char *reply; /* where to acknowledge */
 	void *raw;	   /* the natsMsg, kept until sk_bus_fetch is called again */
 };
@@ -109,6 +133,12 @@ SK_MUST_CHECK enum sk_status sk_bus_still_working(struct sk_bus *bus,
 SK_MUST_CHECK enum sk_status sk_bus_bury(struct sk_bus *bus, struct sk_context *context,
 					 const struct sk_delivery *delivery,
 					 const struct sk_error *error);
+
+/* Turns the delivery of a replayed letter into what it was: subject, stream, consumer and
+ * sequence of the message that was buried. Answers still go to the stream "replay".
+ * SK_MALFORMED: the headers of a letter are not there. */
+SK_MUST_CHECK enum sk_status sk_bus_unbury(struct sk_context *context,
+					   struct sk_delivery *delivery);
 
 /* ---- a compacted stream, read whole ---- */
 

@@ -1,4 +1,4 @@
-/* What sk_bus.c and sk_bus_pull.c share. Not for anybody else. */
+/* What the files sk_bus*.c share. Not for anybody else. */
 #ifndef SK_BUS_INTERNAL_H
 #define SK_BUS_INTERNAL_H
 
@@ -62,6 +62,10 @@ void sk__bus_read_delivery(natsMsg *message, struct sk_delivery *delivery);
 
 /* A new inbox of this process: "_INBOX_<service>.<random>.<n>". In the arena. */
 const char *sk__bus_inbox(struct sk_bus *bus, struct sk_arena *arena);
+
+/* Answers a delivery: "+ACK". */
+SK_MUST_CHECK enum sk_status sk__bus_answer(struct sk_bus *bus, const struct sk_delivery *delivery,
+					    const char *word);
 
 /* A header's value, NULL where absent. */
 const char *sk__bus_header(natsMsg *message, const char *name);

@@ -1,4 +1,4 @@
-/* Pulling from a durable consumer, answering deliveries, and reading a stream whole.
+/* Pulling from a durable consumer, and answering deliveries.
  *
  * A request asks for a batch and stays with the broker until it is filled or
  * expires; messages come to an inbox of this pull, whoever asked for them. So a
@@ -7,8 +7,10 @@
  * "408", "409") carry the number of their request, and those of an old one are
  * ignored (stack.md, 1.3 row 2).
  *
- * A consumer that was deleted looks like one that is idle (row 10): a request
- * whose end the broker never announced makes us ask whether the consumer is there. */
+ * A consumer that was deleted looks like one that is idle (row 10). So each request asks for a sign
+ * of life a second; after SILENCE_MS without one, or with a status that says more than "nothing
+ * came", we ask whether the consumer is there before we ask it for messages again. So a
+ * consumer that was made anew, with its stream or without, is pulled from within seconds. */
 #include "sk_bus_internal.h"
 
 #include <assert.h>
@@ -20,7 +22,8 @@
 #include "sk_time.h"
 
 #define REQUEST_EXPIRES_MS 10000
-#define REQUEST_GRACE_MS   2000 /* after which an unanswered request is given up */
+#define HEARTBEAT_MS	   1000
+#define SILENCE_MS	   3000 /* after which a request is given up */
 #define INFO_TIMEOUT_MS	   2000
 #define END_TIMEOUT_MS	   1000
 #define PULL_MAGIC	   0x70756c6cu
@@ -34,7 +37,8 @@ struct sk_pull {
 	unsigned epoch;	       /* of the connection that the request was made on */
 	unsigned long request; /* number of the request under way */
 	int outstanding;       /* messages it may still bring; 0: none under way */
-	int64_t request_end_us;
+	int64_t heard_us;      /* the last sign of life, or when it was asked for */
+	bool doubtful;	       /* whether the consumer is there has to be asked first */
 	natsMsg *held[SK_BATCH_MAX];
 	int held_count;
 };
@@ -173,21 +177,30 @@ static enum sk_status look_for_consumer(struct sk_pull *pull, struct sk_context 
 static enum sk_status send_request(struct sk_pull *pull, struct sk_context *context,
 				   natsConnection *connection, int max)
 {
-	char subject[SK_SUBJECT_MAX_BYTES], reply[SK_SUBJECT_MAX_BYTES], body[96];
+	char subject[SK_SUBJECT_MAX_BYTES], reply[SK_SUBJECT_MAX_BYTES], body[128];
 
 	pull->request++;
 	snprintf(subject, sizeof(subject), "$JS.API.CONSUMER.MSG.NEXT.%s.%s", pull->stream,
 		 pull->consumer);
 	snprintf(reply, sizeof(reply), "%s.%lu", pull->inbox, pull->request);
-	snprintf(body, sizeof(body), "{\"batch\":%d,\"expires\":%lld}", max,
-		 (long long)REQUEST_EXPIRES_MS * 1000000);
+	snprintf(body, sizeof(body), "{\"batch\":%d,\"expires\":%lld,\"idle_heartbeat\":%lld}", max,
+		 (long long)REQUEST_EXPIRES_MS * 1000000, (long long)HEARTBEAT_MS * 1000000);
 	if (natsConnection_PublishRequestString(connection, subject, reply, body) != NATS_OK)
 		return sk_fail(context, SK_UNAVAILABLE, "broker_unavailable",
 			       "cannot ask for messages");
 	pull->outstanding = max;
-	pull->request_end_us = sk_time_monotonic_us() +
-			       (int64_t)(REQUEST_EXPIRES_MS + REQUEST_GRACE_MS) * 1000;
+	pull->heard_us = sk_time_monotonic_us();
 	return SK_OK;
+}
+
+/* While we worked, signs of life may have come that nobody has looked at yet. */
+static bool is_silent(const struct sk_pull *pull)
+{
+	uint64_t queued = 0;
+
+	if (sk_time_monotonic_us() - pull->heard_us < (int64_t)SILENCE_MS * 1000)
+		return false;
+	return natsSubscription_QueuedMsgs(pull->subscription, &queued) != NATS_OK || queued == 0;
 }
 
 /* Makes sure that a request is under way. */
@@ -197,35 +210,36 @@ static enum sk_status ensure_request(struct sk_pull *pull, struct sk_context *co
 	unsigned epoch = atomic_load(&pull->bus->epoch);
 	enum sk_status st;
 
-	if (pull->epoch != epoch) {
-		/* A new connection: what was asked before died with the old one. */
+	/* What was asked on another connection died with it. */
+	if (pull->epoch != epoch || (pull->outstanding > 0 && is_silent(pull))) {
+		pull->outstanding = 0;
+		pull->doubtful = true;
 		pull->epoch = epoch;
-		pull->outstanding = 0;
-		st = look_for_consumer(pull, context);
-		if (st != SK_OK) {
-			pull->epoch = epoch - 1;
-			return st;
-		}
 	}
-	if (pull->outstanding > 0 && sk_time_monotonic_us() > pull->request_end_us) {
-		pull->outstanding = 0;
+	if (pull->doubtful) {
 		st = look_for_consumer(pull, context);
 		if (st != SK_OK)
 			return st;
+		pull->doubtful = false;
 	}
 	return pull->outstanding > 0 ? SK_OK : send_request(pull, context, connection, max);
 }
 
-/* A status message ends its request, if that is still the one under way. */
+/* A status message ends its request, if that is still the one under way. A sign of life ("100") does
+ * not; and one that says neither "nothing there" (404) nor "too late" (408) makes us doubt. */
 static bool is_status(struct sk_pull *pull, natsMsg *message)
 {
-	const char *number;
+	const char *code = sk__bus_header(message, "Status"), *number;
 
-	if (natsMsg_GetDataLength(message) > 0 || sk__bus_header(message, "Status") == NULL)
+	if (natsMsg_GetDataLength(message) > 0 || code == NULL)
 		return false;
+	if (strcmp(code, "100") == 0)
+		return true;
 	number = strrchr(natsMsg_GetSubject(message), '.');
-	if (number != NULL && strtoul(number + 1, NULL, 10) == pull->request)
-		pull->outstanding = 0;
+	if (number == NULL || strtoul(number + 1, NULL, 10) != pull->request)
+		return true;
+	pull->outstanding = 0;
+	pull->doubtful = strcmp(code, "404") != 0 && strcmp(code, "408") != 0;
 	return true;
 }
 
@@ -241,6 +255,7 @@ static natsMsg *next_message(struct sk_pull *pull, int64_t wait_ms)
 		if (natsSubscription_NextMsg(&message, pull->subscription,
 					     left_ms > 0 ? left_ms : 0) != NATS_OK)
 			return NULL;
+		pull->heard_us = sk_time_monotonic_us();
 		if (!is_status(pull, message))
 			return message;
 		natsMsg_Destroy(message);
@@ -283,8 +298,8 @@ enum sk_status sk_pull_fetch(struct sk_pull *pull, struct sk_context *context, i
 
 /* ---- answers to a delivery ---- */
 
-static enum sk_status answer(struct sk_bus *bus, const struct sk_delivery *delivery,
-			     const char *word)
+enum sk_status sk__bus_answer(struct sk_bus *bus, const struct sk_delivery *delivery,
+			      const char *word)
 {
 	natsConnection *connection = atomic_load(&bus->connection);
 
@@ -297,12 +312,12 @@ static enum sk_status answer(struct sk_bus *bus, const struct sk_delivery *deliv
 
 enum sk_status sk_bus_ack(struct sk_bus *bus, const struct sk_delivery *delivery)
 {
-	return answer(bus, delivery, "+ACK");
+	return sk__bus_answer(bus, delivery, "+ACK");
 }
 
 enum sk_status sk_bus_still_working(struct sk_bus *bus, const struct sk_delivery *delivery)
 {
-	return answer(bus, delivery, "+WPI");
+	return sk__bus_answer(bus, delivery, "+WPI");
 }
 
 enum sk_status sk_bus_retry(struct sk_bus *bus, const struct sk_delivery *delivery,
@@ -313,7 +328,7 @@ enum sk_status sk_bus_retry(struct sk_bus *bus, const struct sk_delivery *delive
 	if (delay_ms > 0) /* of 0 it would still wait for the broker's timer */
 		snprintf(word, sizeof(word), "-NAK {\"delay\": %lld}",
 			 (long long)delay_ms * 1000000);
-	return answer(bus, delivery, word);
+	return sk__bus_answer(bus, delivery, word);
 }
 
 void sk_pull_end(struct sk_pull *pull)
@@ -336,143 +351,4 @@ void sk_pull_end(struct sk_pull *pull)
 				  "without it the broker delivers again after its ack_wait");
 		natsMsg_Destroy(message);
 	}
-}
-
-/* ---- dead letters ---- */
-
-static void copy_headers(natsMsg *from, natsMsg *to)
-{
-	const char **keys = NULL;
-	int count = 0;
-
-	if (natsMsgHeader_Keys(from, &keys, &count) != NATS_OK)
-		return;
-	for (int i = 0; i < count; i++) {
-		const char *value = sk__bus_header(from, keys[i]);
-
-		if (value != NULL && strcmp(keys[i], "Nats-Msg-Id") != 0)
-			sk_ignore(natsMsgHeader_Set(to, keys[i], value) == NATS_OK ? SK_OK
-										   : SK_NO_MEMORY,
-				  "a dead letter without one header is better than none");
-	}
-	free(keys);
-}
-
-static natsStatus describe_death(natsMsg *letter, const struct sk_delivery *delivery,
-				 const struct sk_error *error, struct sk_arena *arena)
-{
-	natsStatus status;
-
-	if ((status = natsMsgHeader_Set(letter, "Nats-Msg-Id",
-					sk_arena_printf(arena, "dead-%s-%llu-%s", delivery->stream,
-							(unsigned long long)delivery->sequence,
-							delivery->consumer))) != NATS_OK ||
-	    (status = natsMsgHeader_Set(letter, "souk-stream", delivery->stream)) != NATS_OK ||
-	    (status = natsMsgHeader_Set(letter, "souk-consumer", delivery->consumer)) != NATS_OK ||
-	    (status = natsMsgHeader_Set(letter, "souk-subject", delivery->subject)) != NATS_OK ||
-	    (status = natsMsgHeader_Set(
-		     letter, "souk-sequence",
-		     sk_arena_printf(arena, "%llu", (unsigned long long)delivery->sequence))) !=
-		    NATS_OK ||
-	    (status = natsMsgHeader_Set(letter, "souk-attempts",
-					sk_arena_printf(arena, "%d", delivery->deliveries))) !=
-		    NATS_OK ||
-	    (status = natsMsgHeader_Set(letter, "souk-error-status",
-					sk_status_name(error->status))) != NATS_OK ||
-	    (status = natsMsgHeader_Set(letter, "souk-error-code", error->code)) != NATS_OK)
-		return status;
-	return natsMsgHeader_Set(letter, "souk-error", error->detail);
-}
-
-enum sk_status sk_bus_bury(struct sk_bus *bus, struct sk_context *context,
-			   const struct sk_delivery *delivery, const struct sk_error *error)
-{
-	const char *subject = sk_arena_printf(context->arena, "dead.%s.%s", delivery->stream,
-					      delivery->consumer);
-	natsMsg *letter = NULL, *ack = NULL;
-	enum sk_status st = SK_OK;
-
-	if (natsMsg_Create(&letter, subject, NULL, delivery->data, (int)delivery->len) != NATS_OK)
-		return sk_fail(context, SK_NO_MEMORY, "no_memory", "cannot make the dead letter");
-	copy_headers(delivery->raw, letter);
-	if (describe_death(letter, delivery, error, context->arena) != NATS_OK)
-		st = sk_fail(context, SK_NO_MEMORY, "no_memory", "cannot describe the dead letter");
-	if (st == SK_OK)
-		st = sk__bus_request(bus, context, letter, bus->publish_timeout_ms, &ack);
-	if (st == SK_OK)
-		st = sk__bus_check_ack(context, ack);
-	natsMsg_Destroy(ack);
-	natsMsg_Destroy(letter);
-	/* Only now may the broker forget it here. */
-	return st == SK_OK ? answer(bus, delivery, "+TERM") : st;
-}
-
-/* ---- a stream read whole ---- */
-
-/* The first message of the stream at or after sequence, as a direct get. NULL with
- * SK_OK: the end. The caller destroys it. */
-static enum sk_status direct_get(struct sk_bus *bus, struct sk_context *context, const char *stream,
-				 uint64_t sequence, natsMsg **out)
-{
-	char subject[SK_SUBJECT_MAX_BYTES], body[SK_SUBJECT_MAX_BYTES];
-	const char *code;
-	natsMsg *message = NULL;
-	enum sk_status st;
-
-	*out = NULL;
-	snprintf(subject, sizeof(subject), "$JS.API.DIRECT.GET.%s", stream);
-	snprintf(body, sizeof(body), "{\"seq\":%llu,\"next_by_subj\":\"%s.>\"}",
-		 (unsigned long long)sequence, stream);
-	if (natsMsg_Create(&message, subject, NULL, body, (int)strlen(body)) != NATS_OK)
-		return sk_fail(context, SK_NO_MEMORY, "no_memory", "cannot make the request");
-	st = sk__bus_request(bus, context, message, bus->publish_timeout_ms, out);
-	natsMsg_Destroy(message);
-	if (st != SK_OK)
-		return st;
-	code = sk__bus_header(*out, "Status");
-	if (code == NULL)
-		return SK_OK;
-	if (strcmp(code, "404") != 0)
-		st = sk_fail(context, SK_UNAVAILABLE, "no_stream",
-			     "stream %s cannot be read: status %s", stream, code);
-	natsMsg_Destroy(*out);
-	*out = NULL;
-	return st;
-}
-
-static void read_stored(natsMsg *message, const char *stream, struct sk_delivery *delivery)
-{
-	const char *subject = sk__bus_header(message, "Nats-Subject");
-	const char *sequence = sk__bus_header(message, "Nats-Sequence");
-
-	sk__bus_read_delivery(message, delivery);
-	delivery->stream = stream;
-	delivery->consumer = "";
-	if (subject != NULL)
-		delivery->subject = subject;
-	if (sequence != NULL)
-		delivery->sequence = strtoull(sequence, NULL, 10);
-}
-
-enum sk_status sk_bus_replay(struct sk_bus *bus, struct sk_context *context, const char *stream,
-			     uint64_t *next, sk_replay_fn *each, void *arg)
-{
-	enum sk_status st = SK_OK;
-
-	if (*next == 0)
-		*next = 1;
-	while (st == SK_OK) {
-		struct sk_delivery delivery;
-		natsMsg *message = NULL;
-
-		st = direct_get(bus, context, stream, *next, &message);
-		if (st != SK_OK || message == NULL)
-			break;
-		read_stored(message, stream, &delivery);
-		st = each(&delivery, arg);
-		if (st == SK_OK)
-			*next = delivery.sequence + 1;
-		natsMsg_Destroy(message);
-	}
-	return st;
 }

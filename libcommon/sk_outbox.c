@@ -23,29 +23,21 @@
 #include "sk_log.h"
 #include "sk_message.h"
 #include "sk_metrics.h"
-#include "sk_pg_internal.h"
+#include "sk_outbox_internal.h"
 #include "sk_time.h"
 
-#define OUTBOX_MAGIC	      0x6f757462u
 #define POLL_MS		      100  /* for rows that another replica committed */
 #define STANDBY_MS	      1000 /* between attempts to become the leader */
 #define FAILURE_BASE_MS	      50
 #define FAILURE_MAX_MS	      2000
 #define FAILURES_QUIET	      5 /* at start the stores are still being made */
 #define COMPLAINT_INTERVAL_US SK_MINUTE_US
-#define CALL_TIMEOUT_MS	      5000
-#define MARK_TIMEOUT_US	      SK_SECOND_US
 #define LAST_RELAY_US	      (2 * SK_SECOND_US)
-#define MEASURE_INTERVAL_US   SK_SECOND_US
-#define TRIM_INTERVAL_US      (10 * SK_MINUTE_US)
-#define TRIM_AGAIN_US	      SK_SECOND_US /* while there is more to trim */
-#define TRIM_ROWS	      5000	   /* in one statement: short locks, small transactions */
-#define INBOX_KEEP_HOURS      (8 * 24)	   /* a day more than the streams keep their messages */
-#define KEY_KEEP_HOURS	      24
 
 static const struct sk_sql SQL_ADD = {
 	"outbox_add",
-	"INSERT INTO outbox (id, subject, type, traceparent, payload) VALUES ($1, $2, $3, $4, $5)",
+	"INSERT INTO outbox (id, subject, type, traceparent, payload) VALUES ($1, $2, $3, $4, $5)"
+	" ON CONFLICT (id) DO UPDATE SET sent_at = NULL",
 };
 
 static const struct sk_sql SQL_LEAD = {
@@ -57,55 +49,6 @@ static const struct sk_sql SQL_UNSENT = {
 	"outbox_unsent",
 	"SELECT seq, id, subject, type, traceparent, payload, created_at"
 	" FROM outbox WHERE sent_at IS NULL ORDER BY seq LIMIT $1",
-};
-
-static const struct sk_sql SQL_SENT = {
-	"outbox_sent",
-	"UPDATE outbox SET sent_at = now() WHERE seq = ANY($1::bigint[])",
-};
-
-static const struct sk_sql SQL_BACKLOG = {
-	"outbox_backlog",
-	"SELECT count(*), coalesce(extract(epoch FROM now() - min(created_at)), 0)::bigint"
-	" FROM outbox WHERE sent_at IS NULL",
-};
-
-/* $1: older than so many hours; $2: at most so many rows. */
-static const struct trim {
-	struct sk_sql sql;
-	int keep_hours; /* 0: as configured */
-} TRIMS[] = {
-	{ { "outbox_trim",
-	    "DELETE FROM outbox WHERE seq IN (SELECT seq FROM outbox WHERE sent_at IS NOT NULL"
-	    " AND sent_at < now() - make_interval(hours => $1::int) LIMIT $2)" },
-	  0 },
-	{ { "inbox_trim", "DELETE FROM inbox WHERE ctid IN (SELECT ctid FROM inbox"
-			  " WHERE seen_at < now() - make_interval(hours => $1::int) LIMIT $2)" },
-	  INBOX_KEEP_HOURS },
-	{ { "idempotency_trim",
-	    "DELETE FROM idempotency_key WHERE ctid IN (SELECT ctid FROM idempotency_key"
-	    " WHERE created_at < now() - make_interval(hours => $1::int) LIMIT $2)" },
-	  KEY_KEEP_HOURS },
-};
-
-struct sk_outbox {
-	unsigned magic;
-	struct sk_pg *pg; /* the service's pool, whose commits wake us */
-	struct sk_bus *bus;
-	char *service;
-	int keep_hours;
-	pthread_t thread;
-	pthread_mutex_t mutex; /* guards woken and stopping */
-	pthread_cond_t changed;
-	bool woken, stopping;
-	struct sk_metric *unsent, *oldest, *sent, *is_leader;
-	/* What follows is the relay's thread's own. */
-	struct sk_pg *lead;	  /* a pool of one */
-	struct sk__pg_slot *held; /* its connection, held while we lead; else NULL */
-	struct sk_context context;
-	int failures;	   /* rounds in a row */
-	const char *stuck; /* the first event that this round could not send; else NULL */
-	int64_t next_complaint_us, next_measure_us, next_trim_us;
 };
 
 /* ---- adding ---- */
@@ -144,9 +87,8 @@ static void let_go(struct sk_outbox *outbox, bool broken)
 	outbox->held = NULL;
 }
 
-/* One statement on the connection that is held, which is let go where it broke. */
-static enum sk_status run(struct sk_outbox *outbox, const struct sk_sql *sql,
-			  const struct sk_param *params, size_t count, struct sk_rows *rows)
+enum sk_status sk__outbox_run(struct sk_outbox *outbox, const struct sk_sql *sql,
+			      const struct sk_param *params, size_t count, struct sk_rows *rows)
 {
 	struct sk__pg_call call = { .pg = outbox->lead,
 				    .slot = outbox->held,
@@ -175,11 +117,13 @@ static enum sk_status lead(struct sk_outbox *outbox)
 		outbox->held = NULL;
 		return st;
 	}
-	st = run(outbox, &SQL_LEAD, SK_PARAMS(sk_text(outbox->service)), &rows);
-	if (st != SK_OK || !sk_row_bool(&rows, 0, 0))
+	st = sk__outbox_run(outbox, &SQL_LEAD, SK_PARAMS(sk_text(outbox->service)), &rows);
+	if (st != SK_OK || !sk_row_bool(&rows, 0, 0)) {
 		let_go(outbox, false);
-	else if (outbox->held != NULL)
+	} else if (outbox->held != NULL) {
+		outbox->next_look_us = 0; /* what another leader knew may be old */
 		sk_log(SK_LOG_INFO, NULL, "relaying the outbox");
+	}
 	return st;
 }
 
@@ -196,43 +140,22 @@ static void read_event(const struct sk_rows *rows, int row, struct sk_arena *are
 	event->data = sk_row_bytes(rows, row, 5, arena, &event->len);
 }
 
-static enum sk_status mark_sent(struct sk_outbox *outbox, const struct sk_rows *rows,
-				const bool *acked)
-{
-	int64_t seqs[SK_OUTBOX_BATCH_MAX];
-	size_t count = 0;
-	enum sk_status st;
-
-	for (int row = 0; row < rows->count; row++)
-		if (acked[row])
-			seqs[count++] = sk_row_int(rows, row, 0);
-	if (count == 0)
-		return SK_OK;
-	/* However late it is: what is not marked is sent again. */
-	outbox->context.deadline_us = sk_time_monotonic_us() + MARK_TIMEOUT_US;
-	st = run(outbox, &SQL_SENT, SK_PARAMS(sk_int_array(outbox->context.arena, seqs, count)),
-		 NULL);
-	if (st == SK_OK)
-		sk_metric_add(outbox->sent, (int64_t)count);
-	return st;
-}
-
 /* Publishes in order. After a round that failed one at a time: the broker may refuse a single
  * event, and that must not keep the others from their acknowledgement. */
 static enum sk_status publish(struct sk_outbox *outbox, const struct sk_packed_event *events,
-			      size_t count, bool *acked)
+			      size_t count, struct sk_ack *acks)
 {
 	struct sk_context *context = &outbox->context;
 	enum sk_status first = SK_OK;
 
 	if (outbox->failures == 0)
-		return sk_bus_publish_all(outbox->bus, context, events, count, acked);
+		return sk_bus_publish_all(outbox->bus, context, events, count, acks);
 	for (size_t i = 0; i < count; i++) {
 		enum sk_status st = SK_TIMEOUT;
 
-		acked[i] = false;
+		acks[i] = (struct sk_ack) { .stored = false };
 		if (sk_bus_connected(outbox->bus) && sk_context_remaining_ms(context, 1) > 0)
-			st = sk_bus_publish_all(outbox->bus, context, &events[i], 1, &acked[i]);
+			st = sk_bus_publish_all(outbox->bus, context, &events[i], 1, &acks[i]);
 		first = first == SK_OK ? st : first;
 	}
 	return first;
@@ -242,7 +165,7 @@ static enum sk_status publish(struct sk_outbox *outbox, const struct sk_packed_e
 static enum sk_status relay_batch(struct sk_outbox *outbox, bool *more)
 {
 	struct sk_packed_event events[SK_OUTBOX_BATCH_MAX];
-	bool acked[SK_OUTBOX_BATCH_MAX];
+	struct sk_ack acks[SK_OUTBOX_BATCH_MAX];
 	struct sk_rows rows;
 	enum sk_status st, marked;
 
@@ -250,60 +173,20 @@ static enum sk_status relay_batch(struct sk_outbox *outbox, bool *more)
 	if (!sk_bus_connected(outbox->bus))
 		return sk_fail(&outbox->context, SK_UNAVAILABLE, "broker_unavailable",
 			       "the broker cannot be reached");
-	st = run(outbox, &SQL_UNSENT, SK_PARAMS(sk_int(SK_OUTBOX_BATCH_MAX)), &rows);
+	st = sk__outbox_run(outbox, &SQL_UNSENT, SK_PARAMS(sk_int(SK_OUTBOX_BATCH_MAX)), &rows);
 	if (st != SK_OK || rows.count == 0)
 		return st;
 	for (int row = 0; row < rows.count; row++)
 		read_event(&rows, row, outbox->context.arena, &events[row]);
-	st = publish(outbox, events, (size_t)rows.count, acked);
+	st = publish(outbox, events, (size_t)rows.count, acks);
 	for (int row = 0; row < rows.count && outbox->stuck == NULL; row++)
-		if (!acked[row])
+		if (!acks[row].stored)
 			outbox->stuck = sk_arena_printf(outbox->context.arena, "%s (%s)",
 							sk_row_text(&rows, row, 2),
 							sk_row_text(&rows, row, 1));
-	marked = mark_sent(outbox, &rows, acked);
+	marked = sk__outbox_mark_sent(outbox, &rows, acks);
 	*more = st == SK_OK && rows.count == SK_OUTBOX_BATCH_MAX;
 	return st != SK_OK ? st : marked;
-}
-
-/* Where a batch took all there was, nothing is left; else the table is asked, now and then. */
-static void measure_backlog(struct sk_outbox *outbox, bool all_left)
-{
-	struct sk_rows rows;
-
-	if (all_left) {
-		sk_metric_set(outbox->unsent, 0);
-		sk_metric_set(outbox->oldest, 0);
-		return;
-	}
-	if (outbox->held == NULL || sk_time_monotonic_us() < outbox->next_measure_us)
-		return;
-	outbox->next_measure_us = sk_time_monotonic_us() + MEASURE_INTERVAL_US;
-	sk_context_reset(&outbox->context, CALL_TIMEOUT_MS);
-	if (run(outbox, &SQL_BACKLOG, SK_NO_PARAMS, &rows) != SK_OK)
-		return;
-	sk_metric_set(outbox->unsent, sk_row_int(&rows, 0, 0));
-	sk_metric_set(outbox->oldest, sk_row_int(&rows, 0, 1));
-}
-
-static void trim(struct sk_outbox *outbox)
-{
-	bool more = false;
-
-	if (sk_time_monotonic_us() < outbox->next_trim_us)
-		return;
-	for (size_t i = 0; i < sizeof(TRIMS) / sizeof(TRIMS[0]); i++) {
-		int hours = TRIMS[i].keep_hours != 0 ? TRIMS[i].keep_hours : outbox->keep_hours;
-		struct sk_rows rows = { .affected = 0 };
-
-		sk_context_reset(&outbox->context, CALL_TIMEOUT_MS);
-		if (run(outbox, &TRIMS[i].sql, SK_PARAMS(sk_int(hours), sk_int(TRIM_ROWS)),
-			&rows) == SK_OK)
-			more = more || rows.affected == TRIM_ROWS;
-		else
-			sk_log_failure(SK_LOG_WARN, &outbox->context, "trimming");
-	}
-	outbox->next_trim_us = sk_time_monotonic_us() + (more ? TRIM_AGAIN_US : TRIM_INTERVAL_US);
 }
 
 /* A lasting failure is said once a minute, with the event that waits longest. */
@@ -329,16 +212,20 @@ static int64_t relay_once(struct sk_outbox *outbox, int64_t timeout_ms)
 	outbox->stuck = NULL;
 	st = lead(outbox);
 	if (st == SK_OK && outbox->held != NULL)
+		st = sk__outbox_look(outbox);
+	if (st == SK_OK && outbox->held != NULL)
 		st = relay_batch(outbox, &more);
+	if (st == SK_OK && outbox->held != NULL && !more)
+		st = sk__outbox_recall(outbox, &more);
 	sk_metric_set(outbox->is_leader, outbox->held != NULL);
 	if (st != SK_OK) {
 		complain(outbox);
-		measure_backlog(outbox, false);
+		sk__outbox_measure(outbox, false);
 		return FAILURE_BASE_MS +
 		       sk_time_backoff_ms(outbox->failures++, FAILURE_BASE_MS, FAILURE_MAX_MS);
 	}
 	outbox->failures = 0;
-	measure_backlog(outbox, !more);
+	sk__outbox_measure(outbox, !more);
 	if (outbox->held == NULL)
 		return STANDBY_MS;
 	return more ? 0 : POLL_MS;
@@ -376,11 +263,11 @@ static void *relay_until_stopped(void *closure)
 	struct sk_outbox *outbox = closure;
 	int64_t wait_ms;
 
-	assert(outbox->magic == OUTBOX_MAGIC);
+	assert(outbox->magic == SK__OUTBOX_MAGIC);
 	do {
-		wait_ms = relay_once(outbox, CALL_TIMEOUT_MS);
+		wait_ms = relay_once(outbox, SK__OUTBOX_CALL_MS);
 		if (wait_ms > 0 && outbox->held != NULL)
-			trim(outbox);
+			sk__outbox_trim(outbox);
 	} while (wait_for_work(outbox, wait_ms));
 	relay_the_last(outbox);
 	let_go(outbox, false);
@@ -401,34 +288,39 @@ void sk_outbox_wake(struct sk_outbox *outbox)
 	pthread_mutex_unlock(&outbox->mutex);
 }
 
-struct sk_outbox *sk_outbox_open(struct sk_pg *pg, struct sk_bus *bus, const char *pg_url,
-				 const char *service, int keep_hours, struct sk_metrics *metrics)
+struct sk_outbox *sk_outbox_open(struct sk_pg *pg, struct sk_bus *bus,
+				 const struct sk_outbox_options *options,
+				 struct sk_metrics *metrics)
 {
 	struct sk_outbox *outbox = calloc(1, sizeof(*outbox));
 
 	if (outbox == NULL)
 		abort();
-	outbox->magic = OUTBOX_MAGIC;
+	outbox->magic = SK__OUTBOX_MAGIC;
 	outbox->pg = pg;
 	outbox->bus = bus;
-	outbox->keep_hours = keep_hours;
-	outbox->service = strdup(service);
+	outbox->keep_hours = options->keep_hours;
+	outbox->service = strdup(options->service);
 	if (outbox->service == NULL)
 		abort();
-	outbox->lead = sk_pg_open(&(struct sk_pg_options) { .url = pg_url,
-							    .application_name = service,
+	outbox->lead = sk_pg_open(&(struct sk_pg_options) { .url = options->url,
+							    .application_name = options->service,
 							    .connections = 1,
-							    .timeout_ms = CALL_TIMEOUT_MS },
+							    .timeout_ms = SK__OUTBOX_CALL_MS },
 				  NULL);
+	sk__outbox_know_streams(outbox, options->streams, options->publishes);
 	pthread_mutex_init(&outbox->mutex, NULL);
 	sk_condition_init(&outbox->changed);
-	sk_context_init(&outbox->context, CALL_TIMEOUT_MS);
+	sk_context_init(&outbox->context, SK__OUTBOX_CALL_MS);
 	outbox->unsent = sk_metrics_gauge(metrics, "souk_outbox_unsent",
 					  "committed events that have not left", "");
 	outbox->oldest = sk_metrics_gauge(metrics, "souk_outbox_oldest_unsent_seconds",
 					  "age of the oldest of them", "");
 	outbox->sent = sk_metrics_counter(metrics, "souk_outbox_sent_total", "events that left",
 					  "");
+	outbox->recalled = sk_metrics_counter(
+		metrics, "souk_outbox_recalled_total",
+		"events sent again because their stream had lost them", "");
 	outbox->is_leader = sk_metrics_gauge(metrics, "souk_outbox_leader",
 					     "1 where this replica relays", "");
 	sk_pg_on_outbox_commit(pg, wake, outbox);
@@ -454,6 +346,7 @@ void sk_outbox_close(struct sk_outbox **outbox_in)
 	sk_context_release(&outbox->context);
 	pthread_cond_destroy(&outbox->changed);
 	pthread_mutex_destroy(&outbox->mutex);
+	sk__outbox_forget_streams(outbox);
 	free(outbox->service);
 	outbox->magic = 0;
 	free(outbox);

@@ -24,7 +24,10 @@
 
 #define START_TIMEOUT_MS      5000
 #define DESCRIPTION_MAX_BYTES ((size_t)1024 * 1024)
+#define SCHEMA_FILES_MAX      64
 #define RUN_MAGIC	      0x73657276u
+
+extern const struct sk_file LIBCOMMON_MIGRATIONS[];
 
 static const struct sk_sql SQL_SCHEMA_COUNT = {
 	"schema_count",
@@ -52,15 +55,18 @@ struct run {
 /* Whether every migration that this binary carries has been applied. */
 static enum sk_status check_schema(struct run *run, struct sk_context *context)
 {
-	const char *names[64];
+	const char *names[SCHEMA_FILES_MAX];
 	struct sk_rows rows;
 	size_t count = 0;
 	enum sk_status st;
 
 	if (run->parts.pg == NULL || atomic_load(&run->schema_seen))
 		return SK_OK;
+	for (const struct sk_file *file = LIBCOMMON_MIGRATIONS;
+	     file->name != NULL && count < SCHEMA_FILES_MAX; file++)
+		names[count++] = sk_arena_printf(context->arena, "libcommon/%s", file->name);
 	for (const struct sk_file *file = run->service->migrations;
-	     file != NULL && file->name != NULL && count < 64; file++)
+	     file != NULL && file->name != NULL && count < SCHEMA_FILES_MAX; file++)
 		names[count++] = file->name;
 	st = sk_pg_run(run->parts.pg, context, &SQL_SCHEMA_COUNT,
 		       SK_PARAMS(sk_text_array(context->arena, names, count)), &rows);
@@ -165,6 +171,19 @@ static void set_self_url(struct run *run)
 	run->parts.ready_state = run;
 }
 
+static struct sk_outbox *open_outbox(const struct run *run)
+{
+	const struct sk_outbox_options options = {
+		.url = sk_config_text(run->config, "POSTGRES_URL"),
+		.service = run->service->name,
+		.keep_hours = (int)sk_config_int(run->config, "OUTBOX_KEEP_HOURS"),
+		.streams = run->service->streams,
+		.publishes = run->service->publishes,
+	};
+
+	return sk_outbox_open(run->parts.pg, run->parts.bus, &options, run->parts.metrics);
+}
+
 static enum sk_status start(struct run *run)
 {
 	const struct sk_service *service = run->service;
@@ -180,10 +199,7 @@ static enum sk_status start(struct run *run)
 	run->app_open = true;
 	parts->sweeps = sk_sweeps_open(service->sweeps, run->app, parts->metrics);
 	if (parts->pg != NULL)
-		run->outbox = sk_outbox_open(
-			parts->pg, parts->bus, sk_config_text(run->config, "POSTGRES_URL"),
-			service->name, (int)sk_config_int(run->config, "OUTBOX_KEEP_HOURS"),
-			parts->metrics);
+		run->outbox = open_outbox(run);
 	run->consumers = sk_consumers_open(
 		service->consumers, parts->bus, parts->pg, run->app,
 		(int)sk_config_int(run->config, "CONSUMER_MAX_DELIVERIES"), parts->metrics);

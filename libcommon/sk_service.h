@@ -54,13 +54,6 @@ struct sk_parts {
 		self_url; /* http://<HTTP_LISTEN> of this process, for the built-in test provider and carrier */
 };
 
-/* A stream that the service owns. */
-struct sk_stream {
-	const char *name; /* "orders": takes orders.> */
-	bool compacted; /* keeps the last message per subject for ever, and may be read directly */
-	int max_age_hours; /* 0: for ever (compacted) or 7 days */
-};
-
 /* A migration or a Valkey function library, embedded at build. */
 struct sk_file {
 	const char *name; /* "001_orders.sql" */

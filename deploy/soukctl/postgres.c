@@ -152,13 +152,13 @@ static enum sk_status grant_rights(struct admin *admin, const char *role, const 
 				   "GRANT USAGE ON SCHEMA %s TO %s;"
 				   "REVOKE ALL ON ALL TABLES IN SCHEMA %s FROM %s;"
 				   "GRANT %s ON ALL TABLES IN SCHEMA %s TO %s;"
-				   "GRANT SELECT, INSERT, UPDATE, DELETE ON %s.outbox, %s.inbox, "
-				   "%s.idempotency_key TO %s;"
+				   "GRANT SELECT, INSERT, UPDATE, DELETE ON %s.outbox, "
+				   "%s.outbox_stream, %s.inbox, %s.idempotency_key TO %s;"
 				   "REVOKE ALL ON %s.schema_migration FROM %s;"
 				   "GRANT SELECT ON %s.schema_migration TO %s;"
 				   "GRANT USAGE ON ALL SEQUENCES IN SCHEMA %s TO %s",
 				   role, role, role, role, tables, role, role, role, role, role,
-				   role, role, role, role, role, role, role));
+				   role, role, role, role, role, role, role, role));
 }
 
 /* ---- migrations ---- */

@@ -192,6 +192,13 @@ SK_MUST_CHECK enum sk_status cart_catalog_begin(struct sk_kv *kv, struct sk_cont
 SK_MUST_CHECK enum sk_status cart_catalog_finish(struct sk_kv *kv, struct sk_context *context,
 						 const char *run, bool *built);
 
+/* Whether the levels came since Valkey was emptied last. Where *kept is false they are to be asked
+ * for, and that they were is noted afterwards. */
+SK_MUST_CHECK enum sk_status cart_catalog_keep_levels(struct sk_kv *kv, struct sk_context *context,
+						      bool *kept);
+SK_MUST_CHECK enum sk_status cart_catalog_asked_levels(struct sk_kv *kv,
+						       struct sk_context *context);
+
 /* ---- announcer.c: what is told may be lost, but holds nobody up ---- */
 
 enum cart_news_kind { CART_NEWS_OPENED, CART_NEWS_ITEM_ADDED, CART_NEWS_MERGED };

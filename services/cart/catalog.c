@@ -4,6 +4,8 @@
  *     cart:product:<id>    the version applied last, and the SKUs it had; 48 h
  *     cart:catalog         there: everything above is there; 24 h
  *     cart:catalog:run     the rebuild that is under way
+ *     cart:levels          inventory was asked to tell every level, and Valkey has not been
+ *                          emptied since; 48 h, longer with each rebuild
  *
  * Valkey may be emptied at any moment. Then cart:catalog is gone too, and a sweep reads
  * the compacted stream from its beginning (events.c). It is gone once a day besides,
@@ -19,6 +21,9 @@
 #define MODEL_TTL_S	    "172800"
 #define BUILT_TTL_S	    "86400"
 #define RUN_KEY		    "cart:catalog:run"
+#define LEVELS_KEY	    "cart:levels"
+#define LEVELS_ASKING	    "asking"
+#define LEVELS_ASKED	    "asked"
 #define RUN_TTL_S	    "3600"
 #define PUT_TRIES	    5
 #define PUT_FIXED_ARGUMENTS 7 /* before the listed SKUs' own; functions/cart.lua */
@@ -222,4 +227,27 @@ enum sk_status cart_catalog_finish(struct sk_kv *kv, struct sk_context *context,
 
 	*built = st == SK_OK && reply.number == 1;
 	return st;
+}
+
+/* ---- whether it has levels ---- */
+
+enum sk_status cart_catalog_keep_levels(struct sk_kv *kv, struct sk_context *context, bool *kept)
+{
+	struct sk_kv_reply reply;
+	enum sk_status st = sk_kv_run(kv, context, SK_KV("GET", LEVELS_KEY), &reply);
+
+	*kept = st == SK_OK && reply.kind == SK_KV_TEXT && strcmp(reply.text, LEVELS_ASKED) == 0;
+	if (*kept)
+		return sk_kv_run(kv, context, SK_KV("EXPIRE", LEVELS_KEY, MODEL_TTL_S), NULL);
+	if (st != SK_OK)
+		return st;
+	return sk_kv_run(kv, context, SK_KV("SET", LEVELS_KEY, LEVELS_ASKING, "EX", MODEL_TTL_S),
+			 NULL);
+}
+
+/* XX: not where Valkey was emptied while we asked. */
+enum sk_status cart_catalog_asked_levels(struct sk_kv *kv, struct sk_context *context)
+{
+	return sk_kv_run(kv, context,
+			 SK_KV("SET", LEVELS_KEY, LEVELS_ASKED, "XX", "EX", MODEL_TTL_S), NULL);
 }

@@ -89,6 +89,29 @@ static enum sk_status replay_product(const struct sk_delivery *delivery, void *a
 	return st;
 }
 
+/* The stream of levels keeps days of movements, not the last level of each SKU: where Valkey was
+ * emptied, inventory has to tell them again. */
+static enum sk_status ask_for_levels(struct cart_service *service, struct sk_context *context,
+				     const char *run)
+{
+	Souk__Carts__V1__LevelsLost body;
+	bool kept;
+	enum sk_status st = cart_catalog_keep_levels(service->parts->kv, context, &kept);
+
+	if (st != SK_OK || kept)
+		return st;
+	souk__carts__v1__levels_lost__init(&body);
+	body.run_id = sk_arena_strdup(context->arena, run);
+	body.version = 1;
+	st = sk_bus_publish(
+		service->parts->bus, context,
+		&(struct sk_event) {
+			.subject = sk_arena_printf(context->arena, "carts.levels_lost.%s", run),
+			.body = &body.base,
+		});
+	return st == SK_OK ? cart_catalog_asked_levels(service->parts->kv, context) : st;
+}
+
 enum sk_status cart_rebuild_catalog(struct sk_context *context, void *app, bool *again)
 {
 	struct cart_service *service = app;
@@ -104,6 +127,8 @@ enum sk_status cart_rebuild_catalog(struct sk_context *context, void *app, bool 
 	if (st == SK_OK)
 		st = sk_bus_replay(service->parts->bus, context, CATALOG_STREAM, &next,
 				   replay_product, &rebuild);
+	if (st == SK_OK)
+		st = ask_for_levels(service, context, run);
 	if (st == SK_OK)
 		st = cart_catalog_finish(service->parts->kv, context, run, &built);
 	if (st != SK_OK)
@@ -236,7 +261,7 @@ enum sk_status cart_send_news(struct sk_context *context, void *app, bool *again
 	struct cart_news *news = sk_arena_array(context->arena, NEWS_BATCH, sizeof(*news));
 	size_t taken = cart_announcer_peek(service->announcer, news, NEWS_BATCH), count = 0;
 	struct sk_packed_event events[NEWS_BATCH];
-	bool acked[NEWS_BATCH];
+	struct sk_ack acks[NEWS_BATCH];
 	enum sk_status st = SK_OK;
 
 	for (size_t i = 0; i < taken; i++) {
@@ -246,7 +271,7 @@ enum sk_status cart_send_news(struct sk_context *context, void *app, bool *again
 			sk_log_failure(SK_LOG_ERROR, context, "news that cannot be packed");
 	}
 	if (count > 0)
-		st = sk_bus_publish_all(service->parts->bus, context, events, count, acked);
+		st = sk_bus_publish_all(service->parts->bus, context, events, count, acks);
 	if (st != SK_OK)
 		return st;
 	cart_announcer_drop(service->announcer, taken);

@@ -15,8 +15,8 @@ static const struct sk_sweep SWEEPS[] = {
 };
 
 static const struct sk_stream STREAMS[] = {
-	{ "carts", false, 0 },
-	{ NULL, false, 0 },
+	{ .name = "carts" },
+	{ .name = NULL },
 };
 
 static const char *const REPLAYS[] = { "catalog", NULL };

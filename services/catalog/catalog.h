@@ -187,6 +187,10 @@ SK_MUST_CHECK enum sk_status catalog_store_lock_slugs(struct sk_tx *tx, const ch
 						      size_t count,
 						      struct catalog_product **products,
 						      int *found);
+/* The next max products after that id ("": the first), deleted ones with them, which do not change
+ * until the end of the transaction. */
+SK_MUST_CHECK enum sk_status catalog_store_hold_page(struct sk_tx *tx, const char *after, int max,
+						     struct catalog_product **products, int *found);
 /* Lets one import at a time go on. */
 SK_MUST_CHECK enum sk_status catalog_store_lock_imports(struct sk_tx *tx);
 
@@ -271,5 +275,8 @@ void catalog_forget_all(struct catalog_service *service, struct sk_tx *tx);
 /* Adds catalog.product.<id> with the whole product to the outbox. */
 SK_MUST_CHECK enum sk_status catalog_publish(struct sk_tx *tx,
 					     const struct catalog_product *product);
+/* sk_retell_fn of the stream: products by id. */
+SK_MUST_CHECK enum sk_status catalog_retell(struct sk_tx *tx, const char *after, int max,
+					    const char **last);
 
 #endif

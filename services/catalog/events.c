@@ -68,7 +68,10 @@ static Souk__Catalog__V1__Variant *told_variant(struct sk_arena *arena,
 	return told;
 }
 
-/* The first stock goes with every event and not only with the first: the stream keeps
+/* A version of a product is told once, under an id that follows from it: who hears it again because
+ * the stream was lost knows it.
+ *
+ * The first stock goes with every event and not only with the first: the stream keeps
  * the last message of a product alone, and inventory may not have seen the first. */
 enum sk_status catalog_publish(struct sk_tx *tx, const struct catalog_product *product)
 {
@@ -89,8 +92,26 @@ enum sk_status catalog_publish(struct sk_tx *tx, const struct catalog_product *p
 	for (size_t i = 0; i < told.n_variants; i++)
 		told.variants[i] = told_variant(arena, &product->variants[i]);
 	return sk_outbox_add(
-		tx, &(struct sk_event) {
-			    .subject = sk_arena_printf(arena, "catalog.product.%s", product->id),
-			    .body = &told.base,
-		    });
+		tx,
+		&(struct sk_event) {
+			.subject = sk_arena_printf(arena, "catalog.product.%s", product->id),
+			.body = &told.base,
+			.id = sk_id_derive(arena, sk_arena_printf(arena, "catalog.product %s %lld",
+								  product->id,
+								  (long long)product->version)),
+		});
+}
+
+/* The products are held, so that no newer version can be told before the one that is told here: the
+ * compacted stream keeps what came last. */
+enum sk_status catalog_retell(struct sk_tx *tx, const char *after, int max, const char **last)
+{
+	struct catalog_product *products = NULL;
+	int found = 0;
+	enum sk_status status = catalog_store_hold_page(tx, after, max, &products, &found);
+
+	for (int i = 0; i < found && status == SK_OK; i++)
+		status = catalog_publish(tx, &products[i]);
+	*last = found == max ? products[found - 1].id : NULL;
+	return status;
 }

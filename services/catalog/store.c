@@ -65,6 +65,19 @@ static const struct sk_sql SQL_LOCK_SLUGS = {
 	" FOR UPDATE OF p"
 };
 
+/* The next page of all products, tombstones with them. In a statement of its own, so that what is
+ * read after it is not older than the locks. */
+static const struct sk_sql SQL_HOLD_PAGE = {
+	"product_hold_page",
+	"SELECT id FROM product WHERE $1 = '' OR id > nullif($1, '')::uuid ORDER BY id LIMIT $2"
+	" FOR SHARE"
+};
+
+static const struct sk_sql SQL_READ_ALL = {
+	"product_read_all",
+	"SELECT " PRODUCT_COLUMNS " FROM product p WHERE p.id = ANY($1::uuid[]) ORDER BY p.id"
+};
+
 /* $1 status or 'all', $2 category, $3 words, $4 and $5 the cursor's key and id, $6 limit */
 #define LIST_FROM                                                                                  \
 	" FROM product p"                                                                          \
@@ -196,7 +209,9 @@ static enum sk_status read_product(struct sk_context *context, const struct sk_r
 		.created_us = sk_row_time_us(rows, row, 8),
 		.updated_us = sk_row_time_us(rows, row, 9),
 	};
-	if (!catalog_status_parse(status, &product->status))
+	if (strcmp(status, catalog_status_name(CATALOG_DELETED)) == 0)
+		product->status = CATALOG_DELETED;
+	else if (!catalog_status_parse(status, &product->status))
 		return sk_fail(context, SK_INTERNAL, "stored_product", "product %s has status %s",
 			       product->id, status);
 	return catalog_parts_decode(context, sk_row_text(rows, row, COLUMN_PARTS), product);
@@ -288,6 +303,26 @@ enum sk_status catalog_store_lock_slugs(struct sk_tx *tx, const char *const *slu
 					  SK_PARAMS(sk_text_array(sk_tx_arena(tx), slugs, count)),
 					  &rows);
 
+	if (status != SK_OK)
+		return status;
+	*found = rows.count;
+	return read_all(sk_tx_context(tx), &rows, rows.count, products);
+}
+
+enum sk_status catalog_store_hold_page(struct sk_tx *tx, const char *after, int max,
+				       struct catalog_product **products, int *found)
+{
+	struct sk_arena *arena = sk_tx_arena(tx);
+	const char **ids = sk_arena_array(arena, (size_t)max, sizeof(*ids));
+	struct sk_rows rows;
+	enum sk_status status = sk_tx_run(tx, &SQL_HOLD_PAGE,
+					  SK_PARAMS(sk_text(after), sk_int(max)), &rows);
+
+	for (int i = 0; status == SK_OK && i < rows.count; i++)
+		ids[i] = sk_row_text(&rows, i, 0);
+	if (status == SK_OK)
+		status = sk_tx_run(tx, &SQL_READ_ALL,
+				   SK_PARAMS(sk_text_array(arena, ids, (size_t)rows.count)), &rows);
 	if (status != SK_OK)
 		return status;
 	*found = rows.count;

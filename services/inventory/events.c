@@ -1,6 +1,7 @@
 /* What inventory tells and hears. */
 #include "inventory.h"
 
+#include "souk/carts/v1/events.pb-c.h"
 #include "souk/catalog/v1/events.pb-c.h"
 #include "souk/inventory/v1/events.pb-c.h"
 #include "souk/orders/v1/events.pb-c.h"
@@ -118,6 +119,19 @@ enum sk_status inventory_tell_levels(struct sk_tx *tx, const struct inventory_le
 	return st;
 }
 
+/* Under fresh ids: within its window the stream would drop what it has had, and who asks for the levels
+ * has had them, too. Whoever knows a level of that version takes no notice. */
+enum sk_status inventory_retell(struct sk_tx *tx, const char *after, int max, const char **last)
+{
+	struct inventory_levels levels = { .count = 0 };
+	enum sk_status st = inventory_store_page(tx, after, max, &levels);
+
+	if (st == SK_OK)
+		st = inventory_tell_levels(tx, &levels);
+	*last = levels.count == max ? levels.list[max - 1].sku : NULL;
+	return st;
+}
+
 /* ---- heard ---- */
 
 /* A SKU that is seen first begins with the catalogue's quantity; later ones are ours. */
@@ -192,6 +206,19 @@ static enum sk_status on_order_cancelled(struct sk_tx *tx, const struct sk_messa
 				 &(struct inventory_reservation) { .order_id = told->order_id });
 }
 
+/* The cart's store was emptied: it knows no levels, and the stream may be younger than they are. */
+static enum sk_status on_levels_lost(struct sk_tx *tx, const struct sk_message *message, void *app)
+{
+	(void)message;
+	(void)app;
+	return sk_outbox_retell(tx, INVENTORY_STREAM);
+}
+
+static const struct sk_handler LEVELS_LOST[] = {
+	{ &souk__carts__v1__levels_lost__descriptor, on_levels_lost },
+	{ NULL, NULL },
+};
+
 static const struct sk_handler PRODUCTS[] = {
 	{ &souk__catalog__v1__product_changed__descriptor, on_product },
 	{ NULL, NULL },
@@ -223,5 +250,6 @@ const struct sk_consumer INVENTORY_CONSUMERS[] = {
 	{ "inventory-paid", "orders", "orders.paid.*", PAID },
 	{ "inventory-payment-failed", "orders", "orders.payment_failed.*", PAYMENT_FAILED },
 	{ "inventory-cancelled", "orders", "orders.cancelled.*", CANCELLED },
+	{ "inventory-carts", "carts", "carts.levels_lost.*", LEVELS_LOST },
 	{ NULL, NULL, NULL, NULL },
 };

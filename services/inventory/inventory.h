@@ -157,6 +157,9 @@ SK_MUST_CHECK enum sk_status inventory_advance(struct sk_tx *tx, enum inventory_
 
 SK_MUST_CHECK enum sk_status inventory_tell_levels(struct sk_tx *tx,
 						   const struct inventory_levels *levels);
+/* sk_retell_fn of the stream: levels by SKU. */
+SK_MUST_CHECK enum sk_status inventory_retell(struct sk_tx *tx, const char *after, int max,
+					      const char **last);
 SK_MUST_CHECK enum sk_status inventory_tell(struct sk_tx *tx, enum inventory_answer answer,
 					    const struct inventory_reservation *reservation);
 
@@ -188,6 +191,9 @@ SK_MUST_CHECK enum sk_status inventory_store_begin(struct sk_tx *tx,
 						   struct inventory_levels *added);
 SK_MUST_CHECK enum sk_status inventory_store_read(struct sk_pg *pg, struct sk_context *context,
 						  const char *sku, struct inventory_level *level);
+/* The next max levels after that SKU ("": the first). */
+SK_MUST_CHECK enum sk_status inventory_store_page(struct sk_tx *tx, const char *after, int max,
+						  struct inventory_levels *levels);
 SK_MUST_CHECK enum sk_status inventory_store_hold_one(struct sk_tx *tx, const char *sku,
 						      struct inventory_level *level);
 /* Changes the held level's on hand by movement->delta and writes the movement. */

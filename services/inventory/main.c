@@ -1,8 +1,8 @@
 #include "inventory.h"
 
 static const struct sk_stream STREAMS[] = {
-	{ INVENTORY_STREAM, false, 0 },
-	{ NULL, false, 0 },
+	{ .name = INVENTORY_STREAM, .retell = inventory_retell },
+	{ .name = NULL },
 };
 
 static enum sk_status open_service(struct sk_parts *parts, void *app, struct sk_context *context)

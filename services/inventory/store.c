@@ -87,6 +87,11 @@ static const struct sk_sql SQL_READ = {
 	"SELECT sku, on_hand, reserved, version FROM stock WHERE sku = $1",
 };
 
+static const struct sk_sql SQL_PAGE = {
+	"stock_page",
+	"SELECT sku, on_hand, reserved, version FROM stock WHERE sku > $1 ORDER BY sku LIMIT $2",
+};
+
 static const struct sk_sql SQL_HOLD_ONE = {
 	"stock_hold_one",
 	"SELECT sku, on_hand, reserved, version FROM stock WHERE sku = $1 FOR UPDATE",
@@ -154,6 +159,17 @@ enum sk_status inventory_store_hold_one(struct sk_tx *tx, const char *sku,
 	enum sk_status st = sk_tx_run(tx, &SQL_HOLD_ONE, SK_PARAMS(sk_text(sku)), &rows);
 
 	return st == SK_OK ? one_level(sk_tx_context(tx), &rows, level) : st;
+}
+
+enum sk_status inventory_store_page(struct sk_tx *tx, const char *after, int max,
+				    struct inventory_levels *levels)
+{
+	struct sk_rows rows;
+	enum sk_status st = sk_tx_run(tx, &SQL_PAGE, SK_PARAMS(sk_text(after), sk_int(max)), &rows);
+
+	if (st == SK_OK)
+		read_levels(&rows, sk_tx_arena(tx), levels);
+	return st;
 }
 
 enum sk_status inventory_store_movements(struct sk_pg *pg, struct sk_context *context,

@@ -18,8 +18,8 @@ static const struct sk_sweep SWEEPS[] = {
 };
 
 static const struct sk_stream STREAMS[] = {
-	{ ORDER_STREAM, false, 0 },
-	{ NULL, false, 0 },
+	{ .name = ORDER_STREAM },
+	{ .name = NULL },
 };
 
 static const char *const KEYS[] = { "order:*", NULL };

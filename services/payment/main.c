@@ -20,8 +20,8 @@ static const struct sk_sweep SWEEPS[] = {
 };
 
 static const struct sk_stream STREAMS[] = {
-	{ PAYMENT_STREAM, false, 0 },
-	{ NULL, false, 0 },
+	{ .name = PAYMENT_STREAM },
+	{ .name = NULL },
 };
 
 static enum sk_status open_service(struct sk_parts *parts, void *app, struct sk_context *context)

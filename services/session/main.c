@@ -24,8 +24,8 @@ static const struct sk_sweep SWEEPS[] = {
 };
 
 static const struct sk_stream STREAMS[] = {
-	{ SESSION_STREAM, false, 0 },
-	{ NULL, false, 0 },
+	{ .name = SESSION_STREAM },
+	{ .name = NULL },
 };
 
 static const char *const KEYS[] = { "session:*", "otp:*", "reset:*", NULL };

@@ -30,8 +30,8 @@ static const struct sk_sweep SWEEPS[] = {
 };
 
 static const struct sk_stream STREAMS[] = {
-	{ SHIPPING_STREAM, false, 0 },
-	{ NULL, false, 0 },
+	{ .name = SHIPPING_STREAM },
+	{ .name = NULL },
 };
 
 static enum sk_status open_service(struct sk_parts *parts, void *app, struct sk_context *context)
