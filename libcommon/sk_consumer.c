@@ -8,17 +8,21 @@
  *   the inbox knows it. Double acknowledgement would not help: a killed broker
  *   forgets acknowledged ones too (stack.md, 0.1).
  * - While a store is down the messages at hand are held and the broker is told that
- *   we still work, so that an outage counts no delivery and buries nothing. */
-#include "sk_consumer.h"
-
+ *   we still work, so that an outage counts no delivery and buries nothing.
+ * - A message on which the process dies is never answered, and would come for ever. So what arrives
+ *   with more deliveries than are allowed is buried before it is handled. Its neighbours died
+ *   with it and must not be buried for that: a message that was not answered twice is suspect,
+ *   and is handled with nothing else at hand; what came with it goes back to the broker for a
+ *   moment and is then taken one by one.
+ * - A letter that is replayed comes by a consumer of its own, and is handled as if it came to the
+ *   row that failed: same inbox name, same id, same place. So it happens once, however often it
+ *   is replayed, and one that fails again is buried again in the same place. */
 #include <assert.h>
 #include <nats/nats.h>
-#include <pthread.h>
-#include <stdatomic.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "sk_condition.h"
+#include "sk_consumer_internal.h"
 #include "sk_log.h"
 #include "sk_metrics.h"
 #include "sk_time.h"
@@ -27,7 +31,9 @@
 #define BATCH_TIMEOUT_MS 10000 /* well below the consumers' ack_wait of 30 s */
 #define HOLD_BASE_MS	 50
 #define HOLD_MAX_MS	 5000
-#define CONSUMER_MAGIC	 0x636f6e73u
+#define SUSPECT_FROM	 3    /* deliveries: two were not answered, or answered with "again" */
+#define SET_ASIDE_MS	 1000 /* how long what came with a suspect stays away */
+#define NO_ROW_RETRY_MS	 60000
 
 /* How long a message that failed stays away, by the number of its deliveries. */
 static const int RETRY_DELAY_MS[] = { 50, 200, 500, 1000, 3000, 10000, 30000, 60000 };
@@ -45,30 +51,6 @@ enum verdict {
 	HOLD,	     /* a store is down: keep it and try again */
 	RETRY,	     /* deliver it again later, a limited number of times */
 	BURY,	     /* it will never work */
-};
-
-/* One row of the table and its thread. */
-struct consumer {
-	unsigned magic;
-	const struct sk_consumer *row;
-	struct sk_consumers *all;
-	pthread_t thread;
-	struct sk_context context;
-	struct sk_pull *pull;
-	struct sk_delivery deliveries[SK_BATCH_MAX];
-	struct sk_metric *handled, *duplicates, *retried, *buried, *pending, *duration;
-};
-
-struct sk_consumers {
-	struct sk_bus *bus;
-	struct sk_pg *pg; /* NULL: handlers run without a transaction */
-	void *app;
-	int max_deliveries;
-	atomic_bool stopping;
-	pthread_mutex_t mutex;
-	pthread_cond_t stop;
-	struct consumer *list;
-	int count;
 };
 
 static enum verdict verdict_for(enum sk_status status)
@@ -111,7 +93,7 @@ static bool wait_unless_stopping(struct sk_consumers *all, int64_t ms)
 }
 
 /* The inbox knows messages by their ce-id; one without (not of our making) by its place. */
-static const char *message_id(struct consumer *consumer, const struct sk_delivery *delivery)
+static const char *message_id(struct sk__consumer *consumer, const struct sk_delivery *delivery)
 {
 	if (delivery->id[0] != '\0')
 		return delivery->id;
@@ -128,7 +110,7 @@ static const struct sk_handler *find_handler(const struct sk_consumer *row, cons
 }
 
 /* Unpacks one message and runs its handler. tx is NULL without PostgreSQL. */
-static enum sk_status dispatch(struct consumer *consumer, struct sk_tx *tx,
+static enum sk_status dispatch(struct sk__consumer *consumer, struct sk_tx *tx,
 			       const struct sk_delivery *delivery)
 {
 	const struct sk_handler *handler = find_handler(consumer->row, delivery->type);
@@ -154,7 +136,7 @@ static enum sk_status dispatch(struct consumer *consumer, struct sk_tx *tx,
 }
 
 /* Marks in fresh[] the messages that the inbox did not know. */
-static enum sk_status add_to_inbox(struct consumer *consumer, struct sk_tx *tx,
+static enum sk_status add_to_inbox(struct sk__consumer *consumer, struct sk_tx *tx,
 				   const struct sk_delivery *deliveries, int count, bool *fresh)
 {
 	const char *ids[SK_BATCH_MAX];
@@ -182,7 +164,7 @@ static enum sk_status add_to_inbox(struct consumer *consumer, struct sk_tx *tx,
 	return SK_OK;
 }
 
-static enum sk_status run_handlers(struct consumer *consumer, struct sk_tx *tx,
+static enum sk_status run_handlers(struct sk__consumer *consumer, struct sk_tx *tx,
 				   const struct sk_delivery *deliveries, int count)
 {
 	bool fresh[SK_BATCH_MAX] = { false };
@@ -201,8 +183,8 @@ static enum sk_status run_handlers(struct consumer *consumer, struct sk_tx *tx,
 }
 
 /* Inbox, handlers, commit: the whole effect of these messages, or nothing of it. */
-static enum sk_status try_messages(struct consumer *consumer, const struct sk_delivery *deliveries,
-				   int count)
+static enum sk_status try_messages(struct sk__consumer *consumer,
+				   const struct sk_delivery *deliveries, int count)
 {
 	struct sk_consumers *all = consumer->all;
 	struct sk_tx *tx = NULL;
@@ -225,7 +207,7 @@ static enum sk_status try_messages(struct consumer *consumer, const struct sk_de
 }
 
 /* Tells the broker that we still work on these, and waits. */
-static bool hold(struct consumer *consumer, const struct sk_delivery *deliveries, int count,
+static bool hold(struct sk__consumer *consumer, const struct sk_delivery *deliveries, int count,
 		 int attempt)
 {
 	if (attempt == 0)
@@ -239,7 +221,7 @@ static bool hold(struct consumer *consumer, const struct sk_delivery *deliveries
 }
 
 /* Tries again while a store is down. A stop ends it: the messages come again. */
-static enum sk_status try_until_answered(struct consumer *consumer,
+static enum sk_status try_until_answered(struct sk__consumer *consumer,
 					 const struct sk_delivery *deliveries, int count)
 {
 	enum sk_status st = try_messages(consumer, deliveries, count);
@@ -252,7 +234,8 @@ static enum sk_status try_until_answered(struct consumer *consumer,
 	return st;
 }
 
-static void acknowledge(struct consumer *consumer, const struct sk_delivery *deliveries, int count)
+static void acknowledge(struct sk__consumer *consumer, const struct sk_delivery *deliveries,
+			int count)
 {
 	for (int i = 0; i < count; i++)
 		sk_ignore(sk_bus_ack(consumer->all->bus, &deliveries[i]),
@@ -260,7 +243,7 @@ static void acknowledge(struct consumer *consumer, const struct sk_delivery *del
 	sk_metric_add(consumer->handled, count);
 }
 
-static void bury(struct consumer *consumer, const struct sk_delivery *delivery)
+static void bury(struct sk__consumer *consumer, const struct sk_delivery *delivery)
 {
 	struct sk_error error = consumer->context.error;
 	enum sk_status st;
@@ -283,7 +266,7 @@ static void bury(struct consumer *consumer, const struct sk_delivery *delivery)
 	}
 }
 
-static void retry_or_bury(struct consumer *consumer, const struct sk_delivery *delivery)
+static void retry_or_bury(struct sk__consumer *consumer, const struct sk_delivery *delivery)
 {
 	const int delays = (int)(sizeof(RETRY_DELAY_MS) / sizeof(RETRY_DELAY_MS[0]));
 	int at = delivery->deliveries <= delays ? delivery->deliveries - 1 : delays - 1;
@@ -298,21 +281,41 @@ static void retry_or_bury(struct consumer *consumer, const struct sk_delivery *d
 		  "without it the broker delivers again after its ack_wait");
 }
 
-/* A stop comes between: let another replica have it now, and not after the ack_wait. */
-static void give_back(struct consumer *consumer, const struct sk_delivery *delivery)
+/* Lets another replica have it: at once where a stop comes between, and not after the ack_wait. */
+static void give_back(struct sk__consumer *consumer, const struct sk_delivery *delivery,
+		      int64_t delay_ms)
 {
-	sk_ignore(sk_bus_retry(consumer->all->bus, delivery, 0),
+	sk_ignore(sk_bus_retry(consumer->all->bus, delivery, delay_ms),
 		  "without it the broker delivers again after its ack_wait");
 }
 
-static void handle_alone(struct consumer *consumer, const struct sk_delivery *delivery)
+/* Whether it came more often than it may. Nobody knows why it was never answered. */
+static bool is_exhausted(struct sk__consumer *consumer, const struct sk_delivery *delivery)
 {
+	if (delivery->deliveries <= consumer->all->max_deliveries)
+		return false;
+	sk_context_reset(&consumer->context, BATCH_TIMEOUT_MS);
+	consumer->context.trace = sk_trace_continue(delivery->traceparent);
+	sk_ignore(sk_fail(&consumer->context, SK_INTERNAL, "never_answered",
+			  "it was delivered %d times and not answered the last time: the service "
+			  "may have died on it",
+			  delivery->deliveries),
+		  "the letter tells");
+	return true;
+}
+
+static void handle_alone(struct sk__consumer *consumer, const struct sk_delivery *delivery)
+{
+	if (is_exhausted(consumer, delivery)) {
+		bury(consumer, delivery);
+		return;
+	}
 	switch (verdict_for(try_until_answered(consumer, delivery, 1))) {
 	case ACKNOWLEDGE:
 		acknowledge(consumer, delivery, 1);
 		break;
 	case HOLD: /* stopping */
-		give_back(consumer, delivery);
+		give_back(consumer, delivery, 0);
 		break;
 	case RETRY:
 		retry_or_bury(consumer, delivery);
@@ -323,12 +326,70 @@ static void handle_alone(struct consumer *consumer, const struct sk_delivery *de
 	}
 }
 
-static void handle_batch(struct consumer *consumer, int count)
+/* Gives back what came with a suspect message, so that nothing dies with it. Returns how many
+ * deliveries remain at hand: the suspect, or all of them. */
+static int set_aside(struct sk__consumer *consumer, int count)
+{
+	struct sk_delivery *deliveries = consumer->deliveries;
+	struct sk_delivery suspect;
+	int at = 0;
+
+	while (at < count && deliveries[at].deliveries < SUSPECT_FROM)
+		at++;
+	if (at == count || count == 1)
+		return count;
+	suspect = deliveries[at];
+	for (int i = 0; i < count; i++)
+		if (i != at)
+			give_back(consumer, &deliveries[i], SET_ASIDE_MS);
+	deliveries[0] = suspect;
+	consumer->one_by_one = count - 1;
+	return 1;
+}
+
+static const struct sk_consumer *find_row(const struct sk_consumers *all,
+					  const struct sk_delivery *delivery)
+{
+	for (int i = 0; i < all->rows; i++) {
+		const struct sk_consumer *row = all->list[i].row;
+
+		if (strcmp(row->stream, delivery->stream) == 0 &&
+		    strcmp(row->name, delivery->consumer) == 0)
+			return row;
+	}
+	return NULL;
+}
+
+/* A dead letter comes back. One that we have no row for stays in the stream "replay": the version
+ * that has it may be about to start. */
+static void handle_letter(struct sk__consumer *consumer, struct sk_delivery *delivery)
+{
+	const struct sk_consumer *row = NULL;
+
+	sk_context_reset(&consumer->context, BATCH_TIMEOUT_MS);
+	if (sk_bus_unbury(&consumer->context, delivery) == SK_OK)
+		row = find_row(consumer->all, delivery);
+	if (row == NULL) {
+		sk_log(SK_LOG_ERROR, &consumer->context,
+		       "%s: nobody here can handle the letter for %s of %s", consumer->name,
+		       delivery->consumer, delivery->stream);
+		give_back(consumer, delivery, NO_ROW_RETRY_MS);
+		return;
+	}
+	consumer->row = row;
+	handle_alone(consumer, delivery);
+}
+
+static void handle_batch(struct sk__consumer *consumer, int count)
 {
 	int64_t began_us = sk_time_monotonic_us();
+	uint64_t pending = consumer->deliveries[count - 1].pending;
 
-	if (consumer->all->pg != NULL && count > 1 &&
-	    try_until_answered(consumer, consumer->deliveries, count) == SK_OK) {
+	count = set_aside(consumer, count);
+	if (consumer->replays) {
+		handle_letter(consumer, &consumer->deliveries[0]);
+	} else if (consumer->all->pg != NULL && count > 1 &&
+		   try_until_answered(consumer, consumer->deliveries, count) == SK_OK) {
 		acknowledge(consumer, consumer->deliveries, count);
 	} else {
 		int i = 0;
@@ -336,127 +397,42 @@ static void handle_batch(struct consumer *consumer, int count)
 		for (; i < count && !atomic_load(&consumer->all->stopping); i++)
 			handle_alone(consumer, &consumer->deliveries[i]);
 		for (; i < count; i++)
-			give_back(consumer, &consumer->deliveries[i]);
+			give_back(consumer, &consumer->deliveries[i], 0);
 	}
-	sk_metric_set(consumer->pending, (int64_t)consumer->deliveries[count - 1].pending);
+	sk_metric_set(consumer->pending, (int64_t)pending);
 	sk_metric_observe_us(consumer->duration, sk_time_monotonic_us() - began_us);
 }
 
-static void *consume(void *closure)
+void *sk__consume(void *closure)
 {
-	struct consumer *consumer = closure;
+	struct sk__consumer *consumer = closure;
 	struct sk_consumers *all = consumer->all;
 	int failures = 0;
 
-	assert(consumer->magic == CONSUMER_MAGIC);
+	assert(consumer->magic == SK__CONSUMER_MAGIC);
 	while (!atomic_load(&all->stopping)) {
+		bool alone = consumer->replays || consumer->one_by_one > 0;
 		int count = 0;
 		enum sk_status st;
 
 		sk_context_reset(&consumer->context, 0);
-		st = sk_pull_fetch(consumer->pull, &consumer->context, SK_BATCH_MAX, FETCH_WAIT_MS,
-				   consumer->deliveries, &count);
+		st = sk_pull_fetch(consumer->pull, &consumer->context, alone ? 1 : SK_BATCH_MAX,
+				   FETCH_WAIT_MS, consumer->deliveries, &count);
 		if (st != SK_OK) {
 			/* At start the broker is still being connected: not worth a line. */
 			if (failures == 10)
-				sk_log_failure(SK_LOG_WARN, &consumer->context,
-					       consumer->row->name);
+				sk_log_failure(SK_LOG_WARN, &consumer->context, consumer->name);
 			wait_unless_stopping(all, 10 + sk_time_backoff_ms(failures++, 20, 1000));
 			continue;
 		}
 		failures = 0;
-		if (count > 0)
-			handle_batch(consumer, count);
+		if (count == 0)
+			continue;
+		if (consumer->one_by_one > 0)
+			consumer->one_by_one--;
+		handle_batch(consumer, count);
 	}
 	sk_pull_end(consumer->pull);
 	nats_ReleaseThreadMemory();
 	return NULL;
-}
-
-static void register_metrics(struct consumer *consumer, struct sk_metrics *metrics)
-{
-	struct sk_arena *arena = consumer->context.arena;
-	const char *name = consumer->row->name;
-
-#define RESULT(word) sk_arena_printf(arena, "consumer=\"%s\",result=\"%s\"", name, word)
-	const char *help = "messages of a consumer by what became of them";
-	consumer->handled = sk_metrics_counter(metrics, "souk_consumer_messages_total", help,
-					       RESULT("handled"));
-	consumer->duplicates = sk_metrics_counter(metrics, "souk_consumer_messages_total", help,
-						  RESULT("duplicate"));
-	consumer->retried = sk_metrics_counter(metrics, "souk_consumer_messages_total", help,
-					       RESULT("retried"));
-	consumer->buried = sk_metrics_counter(metrics, "souk_consumer_messages_total", help,
-					      RESULT("buried"));
-#undef RESULT
-	consumer->pending = sk_metrics_gauge(metrics, "souk_consumer_pending",
-					     "messages that waited behind the last one fetched",
-					     sk_arena_printf(arena, "consumer=\"%s\"", name));
-	consumer->duration = sk_metrics_histogram(
-		metrics, "souk_consumer_batch_seconds",
-		"time from a batch's fetch to its acknowledgement",
-		sk_arena_printf(arena, "consumer=\"%s\"", name));
-}
-
-static void start(struct sk_consumers *all, int index, const struct sk_consumer *row,
-		  struct sk_metrics *metrics)
-{
-	struct consumer *consumer = &all->list[index];
-
-	consumer->magic = CONSUMER_MAGIC;
-	consumer->row = row;
-	consumer->all = all;
-	sk_context_init(&consumer->context, 0);
-	register_metrics(consumer, metrics);
-	if (sk_bus_bind(all->bus, row->stream, row->name, &consumer->pull, &consumer->context) !=
-		    SK_OK ||
-	    pthread_create(&consumer->thread, NULL, consume, consumer) != 0)
-		abort();
-}
-
-struct sk_consumers *sk_consumers_open(const struct sk_consumer *rows, struct sk_bus *bus,
-				       struct sk_pg *pg, void *app, int max_deliveries,
-				       struct sk_metrics *metrics)
-{
-	struct sk_consumers *all = calloc(1, sizeof(*all));
-
-	if (all == NULL)
-		abort();
-	all->bus = bus;
-	all->pg = pg;
-	all->app = app;
-	all->max_deliveries = max_deliveries;
-	pthread_mutex_init(&all->mutex, NULL);
-	sk_condition_init(&all->stop);
-	while (rows != NULL && rows[all->count].name != NULL)
-		all->count++;
-	all->list = calloc((size_t)all->count + 1, sizeof(*all->list));
-	if (all->list == NULL)
-		abort();
-	for (int i = 0; rows != NULL && i < all->count; i++)
-		start(all, i, &rows[i], metrics);
-	return all;
-}
-
-void sk_consumers_close(struct sk_consumers **consumers)
-{
-	struct sk_consumers *all = *consumers;
-
-	if (all == NULL)
-		return;
-	*consumers = NULL;
-	pthread_mutex_lock(&all->mutex);
-	atomic_store(&all->stopping, true);
-	pthread_cond_broadcast(&all->stop);
-	pthread_mutex_unlock(&all->mutex);
-	for (int i = 0; i < all->count; i++) {
-		pthread_join(all->list[i].thread, NULL);
-		sk_pull_close(&all->list[i].pull);
-		sk_context_release(&all->list[i].context);
-		all->list[i].magic = 0;
-	}
-	pthread_cond_destroy(&all->stop);
-	pthread_mutex_destroy(&all->mutex);
-	free(all->list);
-	free(all);
 }

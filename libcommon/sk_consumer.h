@@ -16,6 +16,8 @@
  *                               no common order), and buried after CONSUMER_MAX_DELIVERIES
  *   SK_INVALID, SK_MALFORMED, SK_CONFLICT
  *                               buried at once in dead.<stream>.<consumer>
+ * What arrives with more than CONSUMER_MAX_DELIVERIES is buried before it is handled: a message on
+ * which the process dies each time ends so, too.
  * A type the row does not name is acknowledged and left alone; bytes that do not
  * unpack or break a rule are buried.
  *
@@ -54,7 +56,8 @@ struct sk_consumer {
 
 struct sk_consumers;
 
-/* Starts a thread for each row. sk_service does this. pg may be NULL. */
+/* Starts a thread for each row, and one for letters that are replayed. sk_service does this. pg may
+ * be NULL. */
 struct sk_consumers *sk_consumers_open(const struct sk_consumer *rows, struct sk_bus *bus,
 				       struct sk_pg *pg, void *app, int max_deliveries,
 				       struct sk_metrics *metrics);

@@ -6,85 +6,26 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "broker.h"
 #include "sk_log.h"
 #include "soukctl.h"
 
-#define CALL_TIMEOUT_MS	   3000
 #define NANOSECONDS	   1000000000LL
 #define MAX_AGE_HOURS	   (7 * 24)
+#define LETTER_HOURS	   (30 * 24)
 #define DUPLICATE_WINDOW_S 120
 #define MESSAGE_MAX_BYTES  (256LL * 1024)
 #define ACK_WAIT_S	   30
 #define MAX_ACK_PENDING	   1024
 #define MAX_WAITING	   512 /* requests under way: two for each of many replicas */
 
-static void free_tree(void *tree)
-{
-	cJSON_Delete(tree);
-}
-
-/* One call of the API. *answer lives in the arena; an answer with an error is one, too. */
-static enum sk_status call(struct sk_context *context, natsConnection *nats, const char *subject,
-			   const cJSON *body, const cJSON **answer)
-{
-	char *text = body != NULL ? cJSON_PrintUnformatted(body) : strdup("");
-	natsMsg *message = NULL;
-	natsStatus status;
-	cJSON *tree;
-
-	if (text == NULL)
-		abort();
-	status = natsConnection_RequestString(
-		&message, nats, sk_arena_printf(context->arena, "$JS.API.%s", subject), text,
-		CALL_TIMEOUT_MS);
-	free(text);
-	if (status != NATS_OK)
-		return sk_fail(context, SK_UNAVAILABLE, "broker_unavailable", "JetStream, %s: %s",
-			       subject, natsStatus_GetText(status));
-	tree = cJSON_ParseWithLength(natsMsg_GetData(message),
-				     (size_t)natsMsg_GetDataLength(message));
-	natsMsg_Destroy(message);
-	if (tree == NULL)
-		return sk_fail(context, SK_INTERNAL, "broker_answer", "JetStream, %s: no JSON",
-			       subject);
-	sk_arena_defer(context->arena, free_tree, tree);
-	*answer = tree;
-	return SK_OK;
-}
-
-static const char *error_of(const cJSON *answer)
-{
-	return cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(
-		cJSON_GetObjectItemCaseSensitive(answer, "error"), "description"));
-}
-
-static enum sk_status call_well(struct sk_context *context, natsConnection *nats,
-				const char *subject, const cJSON *body)
-{
-	const cJSON *answer = NULL;
-	enum sk_status st = call(context, nats, subject, body, &answer);
-
-	if (st == SK_OK && error_of(answer) != NULL)
-		return sk_fail(context, SK_INTERNAL, "broker_refused", "JetStream, %s: %s", subject,
-			       error_of(answer));
-	return st;
-}
-
-/* cJSON writes large numbers with an exponent, which the broker does not take for an integer. */
-static void add_integer(cJSON *object, const char *name, long long value)
-{
-	char digits[24];
-
-	snprintf(digits, sizeof(digits), "%lld", value);
-	cJSON_AddRawToObject(object, name, digits);
-}
-
 /* ---- streams ---- */
 
 struct stream {
 	const char *name;
 	bool compacted; /* the last message per subject, for ever */
-	bool direct;	/* somebody replays it */
+	bool direct;	/* somebody reads it whole */
+	bool erasable;	/* messages may be taken out: dead letters that were dealt with */
 	int max_age_hours;
 };
 
@@ -110,16 +51,16 @@ static cJSON *stream_config(const struct stream *stream)
 	cJSON_AddStringToObject(config, "storage", "file");
 	/* A full stream refuses, loudly, and the outbox keeps the event. */
 	cJSON_AddStringToObject(config, "discard", stream->compacted ? "old" : "new");
-	add_integer(config, "max_age", stream->compacted ? 0 : NANOSECONDS * 3600 * hours);
-	add_integer(config, "max_msgs_per_subject", stream->compacted ? 1 : -1);
-	add_integer(config, "max_msgs", -1);
-	add_integer(config, "max_bytes", -1);
-	add_integer(config, "max_consumers", -1);
-	add_integer(config, "max_msg_size", MESSAGE_MAX_BYTES);
-	add_integer(config, "duplicate_window", NANOSECONDS * DUPLICATE_WINDOW_S);
-	add_integer(config, "num_replicas", replicas());
+	broker_add_integer(config, "max_age", stream->compacted ? 0 : NANOSECONDS * 3600 * hours);
+	broker_add_integer(config, "max_msgs_per_subject", stream->compacted ? 1 : -1);
+	broker_add_integer(config, "max_msgs", -1);
+	broker_add_integer(config, "max_bytes", -1);
+	broker_add_integer(config, "max_consumers", -1);
+	broker_add_integer(config, "max_msg_size", MESSAGE_MAX_BYTES);
+	broker_add_integer(config, "duplicate_window", NANOSECONDS * DUPLICATE_WINDOW_S);
+	broker_add_integer(config, "num_replicas", replicas());
 	cJSON_AddBoolToObject(config, "allow_direct", stream->direct || stream->compacted);
-	cJSON_AddBoolToObject(config, "deny_delete", true);
+	cJSON_AddBoolToObject(config, "deny_delete", !stream->erasable);
 	return config;
 }
 
@@ -128,15 +69,16 @@ static enum sk_status ensure_stream(struct sk_context *context, natsConnection *
 {
 	const cJSON *answer = NULL;
 	cJSON *config;
-	enum sk_status st = call(context, nats,
-				 sk_arena_printf(context->arena, "STREAM.INFO.%s", stream->name),
-				 NULL, &answer);
+	enum sk_status st = broker_call(
+		context, nats, sk_arena_printf(context->arena, "STREAM.INFO.%s", stream->name),
+		NULL, &answer);
 
-	if (st != SK_OK || error_of(answer) == NULL)
+	if (st != SK_OK || broker_error(answer) == NULL)
 		return st;
 	config = stream_config(stream);
-	st = call_well(context, nats,
-		       sk_arena_printf(context->arena, "STREAM.CREATE.%s", stream->name), config);
+	st = broker_call_well(context, nats,
+			      sk_arena_printf(context->arena, "STREAM.CREATE.%s", stream->name),
+			      config);
 	cJSON_Delete(config);
 	if (st == SK_OK) {
 		(*changes)++;
@@ -165,8 +107,14 @@ static enum sk_status ensure_streams(struct sk_context *context, natsConnection 
 				     const struct cJSON *topology, int *changes)
 {
 	const struct cJSON *service, *row;
-	struct stream dead = { .name = "dead", .max_age_hours = 30 * 24 };
+	struct stream dead = { .name = DEAD_STREAM,
+			       .max_age_hours = LETTER_HOURS,
+			       .erasable = true };
+	struct stream replay = { .name = REPLAY_STREAM, .max_age_hours = LETTER_HOURS };
 	enum sk_status st = ensure_stream(context, nats, &dead, changes);
+
+	if (st == SK_OK)
+		st = ensure_stream(context, nats, &replay, changes);
 
 	cJSON_ArrayForEach(service, topology_list(topology, "services"))
 	{
@@ -200,11 +148,11 @@ static cJSON *consumer_request(const char *stream, const char *name, const char 
 	cJSON_AddStringToObject(config, "deliver_policy", "all");
 	cJSON_AddStringToObject(config, "ack_policy", "explicit");
 	cJSON_AddStringToObject(config, "replay_policy", "instant");
-	add_integer(config, "ack_wait", NANOSECONDS * ACK_WAIT_S);
+	broker_add_integer(config, "ack_wait", NANOSECONDS * ACK_WAIT_S);
 	/* libcommon counts deliveries and buries; the broker must never drop one by itself. */
-	add_integer(config, "max_deliver", -1);
-	add_integer(config, "max_ack_pending", MAX_ACK_PENDING);
-	add_integer(config, "max_waiting", MAX_WAITING);
+	broker_add_integer(config, "max_deliver", -1);
+	broker_add_integer(config, "max_ack_pending", MAX_ACK_PENDING);
+	broker_add_integer(config, "max_waiting", MAX_WAITING);
 	return request;
 }
 
@@ -216,34 +164,38 @@ static const char *filter_of(const cJSON *info)
 	return filter != NULL ? filter : "";
 }
 
+struct durable {
+	const char *stream, *name, *filter;
+};
+
 static enum sk_status ensure_consumer(struct sk_context *context, natsConnection *nats,
-				      const struct cJSON *row, int *changes)
+				      const struct durable *durable, int *changes)
 {
-	const char *stream = topology_text(row, "stream"), *name = topology_text(row, "name"),
-		   *filter = topology_text(row, "filter");
+	const char *stream = durable->stream, *name = durable->name, *filter = durable->filter;
 	const char *place = sk_arena_printf(context->arena, "%s.%s", stream, name);
 	const cJSON *info = NULL;
 	cJSON *request;
-	enum sk_status st = call(context, nats,
-				 sk_arena_printf(context->arena, "CONSUMER.INFO.%s", place), NULL,
-				 &info);
+	enum sk_status st = broker_call(context, nats,
+					sk_arena_printf(context->arena, "CONSUMER.INFO.%s", place),
+					NULL, &info);
 
-	if (st != SK_OK || (error_of(info) == NULL && strcmp(filter_of(info), filter) == 0))
+	if (st != SK_OK || (broker_error(info) == NULL && strcmp(filter_of(info), filter) == 0))
 		return st;
-	if (error_of(info) == NULL) {
+	if (broker_error(info) == NULL) {
 		/* Another filter is another question: it starts from the beginning, and the
 		 * inbox knows what was answered already. */
 		sk_log(SK_LOG_WARN, NULL, "consumer %s had the filter %s; making it anew", place,
 		       filter_of(info));
-		st = call_well(context, nats,
-			       sk_arena_printf(context->arena, "CONSUMER.DELETE.%s", place), NULL);
+		st = broker_call_well(context, nats,
+				      sk_arena_printf(context->arena, "CONSUMER.DELETE.%s", place),
+				      NULL);
 		if (st != SK_OK)
 			return st;
 	}
 	request = consumer_request(stream, name, filter);
-	st = call_well(context, nats,
-		       sk_arena_printf(context->arena, "CONSUMER.DURABLE.CREATE.%s", place),
-		       request);
+	st = broker_call_well(context, nats,
+			      sk_arena_printf(context->arena, "CONSUMER.DURABLE.CREATE.%s", place),
+			      request);
 	cJSON_Delete(request);
 	if (st == SK_OK) {
 		(*changes)++;
@@ -256,15 +208,26 @@ static enum sk_status ensure_consumers(struct sk_context *context, natsConnectio
 				       const struct cJSON *topology, int *changes)
 {
 	const struct cJSON *service, *row;
+	struct durable durable;
 	enum sk_status st = SK_OK;
 
 	cJSON_ArrayForEach(service, topology_list(topology, "services"))
 	{
 		cJSON_ArrayForEach(row, topology_list(service, "consumers"))
 		{
+			durable = (struct durable) { topology_text(row, "stream"),
+						     topology_text(row, "name"),
+						     topology_text(row, "filter") };
 			if (st == SK_OK)
-				st = ensure_consumer(context, nats, row, changes);
+				st = ensure_consumer(context, nats, &durable, changes);
 		}
+		/* Dead letters come back to the service by one consumer of its own. */
+		durable = (struct durable) { REPLAY_STREAM,
+					     topology_replay_consumer(context->arena, service),
+					     sk_arena_printf(context->arena, REPLAY_STREAM ".%s.>",
+							     topology_text(service, "name")) };
+		if (st == SK_OK && topology_has_consumers(service))
+			st = ensure_consumer(context, nats, &durable, changes);
 	}
 	return st;
 }
@@ -273,30 +236,12 @@ enum sk_status provision_broker(struct provisioning *pass)
 {
 	struct sk_context *context = pass->context;
 	natsConnection *nats = NULL;
-	natsOptions *options = NULL;
-	const char *url;
-	natsStatus status;
-	enum sk_status st = secret_read(context, pass->secrets, "admin", "nats_url", &url);
+	enum sk_status st = broker_connect(context, pass->secrets, &nats);
 
-	if (st != SK_OK)
-		return st;
-	status = natsOptions_Create(&options);
-	if (status == NATS_OK)
-		status = natsOptions_SetURL(options, url);
-	if (status == NATS_OK)
-		status = natsOptions_SetSendAsap(options, true);
-	if (status == NATS_OK)
-		status = natsOptions_SetTimeout(options, CALL_TIMEOUT_MS);
-	if (status == NATS_OK)
-		status = natsConnection_Connect(&nats, options);
-	if (status != NATS_OK)
-		st = sk_fail(context, SK_UNAVAILABLE, "broker_unavailable", "cannot reach NATS: %s",
-			     natsStatus_GetText(status));
 	if (st == SK_OK)
 		st = ensure_streams(context, nats, pass->topology, &pass->changes);
 	if (st == SK_OK)
 		st = ensure_consumers(context, nats, pass->topology, &pass->changes);
 	natsConnection_Destroy(nats);
-	natsOptions_Destroy(options);
 	return st;
 }

@@ -19,9 +19,14 @@ static const struct {
 	  "[--valkey-address A] [--nats-address A]",
 	  "make the passwords and URLs that are missing; never changes a password" },
 	{ "render", soukctl_render, "--topology F --secrets DIR --out DIR [--addresses F]",
-	  "write the servers' files: broker users, Valkey users, the gateway's routes" },
+	  "write the servers' files: broker users, Valkey users, the gateway's routes, whose "
+	  "metrics to scrape" },
 	{ "provision", soukctl_provision, "--topology F --secrets DIR [--watch]",
 	  "make streams, consumers, functions, roles, schemas; --watch makes again what vanishes" },
+	{ "dead", soukctl_dead,
+	  "list|show N|replay N|drop N [--all] [--consumer C] [--topology F] [--secrets DIR]",
+	  "messages that could not be handled: look at them, send them to the consumer that failed "
+	  "again, or drop them" },
 	{ "replay", soukctl_replay,
 	  "--file CSV [--shop URL] [--email E] [--password P] [--run NAME]",
 	  "place a real wholesaler's day of invoices in the shop, and compare the sums" },

@@ -2,7 +2,8 @@
  *
  *     OUT/nats-users.conf     the account, its users and their rights
  *     OUT/valkey-users.acl    the users and their rights
- *     OUT/gateway-routes.conf nginx: upstreams and locations
+ *     OUT/gateway-*.conf      nginx: upstreams and locations
+ *     OUT/prometheus-targets.json  whose metrics are to be scraped
  *
  * The broker's rights are allow-lists only: in nats-server up to 2.10 deny rules can be passed by
  * overlapping wildcards (stack.md, 2). There is no authorization{} block beside the
@@ -13,6 +14,7 @@
 #include <string.h>
 
 #include "sk_buf.h"
+#include "sk_json.h"
 #include "soukctl.h"
 
 #define OUTPUT_MAX_BYTES  ((size_t)1024 * 1024)
@@ -40,15 +42,31 @@ static void put_subject(struct sk_buf *out, const char *subject)
 	sk_buf_printf(out, "        \"%s\"\n", subject);
 }
 
+/* To publish to a stream is to look whether it keeps what it acknowledged, too. */
+static void put_stream_rights(struct sk_buf *out, struct sk_arena *arena, const char *subject)
+{
+	put_subject(out, subject);
+	put_subject(out, sk_arena_printf(arena, "$JS.API.STREAM.INFO.%.*s",
+					 (int)strcspn(subject, "."), subject));
+}
+
+static void put_consumer_rights(struct sk_buf *out, struct sk_arena *arena, const char *stream,
+				const char *name)
+{
+	put_subject(out, sk_arena_printf(arena, "$JS.API.CONSUMER.MSG.NEXT.%s.%s", stream, name));
+	put_subject(out, sk_arena_printf(arena, "$JS.API.CONSUMER.INFO.%s.%s", stream, name));
+	put_subject(out, sk_arena_printf(arena, "$JS.ACK.%s.%s.>", stream, name));
+}
+
 static void put_publish_rights(struct sk_buf *out, const struct cJSON *service,
 			       struct sk_arena *arena)
 {
 	const struct cJSON *row;
 
-	cJSON_ArrayForEach(row, topology_list(service, "streams"))
-		put_subject(out, sk_arena_printf(arena, "%s.>", topology_text(row, "name")));
+	cJSON_ArrayForEach(row, topology_list(service, "streams")) put_stream_rights(
+		out, arena, sk_arena_printf(arena, "%s.>", topology_text(row, "name")));
 	cJSON_ArrayForEach(row, topology_list(service, "publishes"))
-		put_subject(out, topology_text(row, ""));
+		put_stream_rights(out, arena, topology_text(row, ""));
 	put_subject(out, "sessions.seen.*"); /* any service may tell that a session is used */
 	/* And whoever has an outbox tells who did, or was refused, what. */
 	if (topology_flag(service, "uses_pg"))
@@ -59,12 +77,11 @@ static void put_publish_rights(struct sk_buf *out, const struct cJSON *service,
 			   *name = topology_text(row, "name");
 
 		put_subject(out, sk_arena_printf(arena, "dead.%s.%s", stream, name));
-		put_subject(out, sk_arena_printf(arena, "$JS.API.CONSUMER.MSG.NEXT.%s.%s", stream,
-						 name));
-		put_subject(out,
-			    sk_arena_printf(arena, "$JS.API.CONSUMER.INFO.%s.%s", stream, name));
-		put_subject(out, sk_arena_printf(arena, "$JS.ACK.%s.%s.>", stream, name));
+		put_consumer_rights(out, arena, stream, name);
 	}
+	if (topology_has_consumers(service))
+		put_consumer_rights(out, arena, REPLAY_STREAM,
+				    topology_replay_consumer(arena, service));
 	cJSON_ArrayForEach(row, topology_list(service, "replays")) put_subject(
 		out, sk_arena_printf(arena, "$JS.API.DIRECT.GET.%s", topology_text(row, "")));
 }
@@ -334,6 +351,33 @@ static enum sk_status render_gateway(struct sk_context *context, const struct cJ
 			   : st;
 }
 
+/* ---- Prometheus ---- */
+
+static enum sk_status render_targets(struct sk_context *context, const struct cJSON *topology,
+				     const char *addresses, const char *out_dir)
+{
+	const struct cJSON *service;
+	struct sk_json json;
+
+	sk_json_init(&json, context->arena, OUTPUT_MAX_BYTES);
+	sk_json_begin_array(&json, NULL);
+	cJSON_ArrayForEach(service, topology_list(topology, "services"))
+	{
+		sk_json_begin_object(&json, NULL);
+		sk_json_begin_array(&json, "targets");
+		sk_json_text(&json, NULL, address_of(context, service, addresses));
+		sk_json_end_array(&json);
+		sk_json_begin_object(&json, "labels");
+		sk_json_text(&json, "service", topology_text(service, "name"));
+		sk_json_end_object(&json);
+		sk_json_end_object(&json);
+	}
+	sk_json_end_array(&json);
+	return file_write(context,
+			  sk_arena_printf(context->arena, "%s/prometheus-targets.json", out_dir),
+			  sk_buf_text(&json.buf), 0644);
+}
+
 int soukctl_render(const struct soukctl_options *options)
 {
 	const char *secrets = soukctl_option(options, "secrets", "secrets");
@@ -356,6 +400,8 @@ int soukctl_render(const struct soukctl_options *options)
 		st = render_valkey(&context, topology, secrets, out_dir);
 	if (st == SK_OK)
 		st = render_gateway(&context, topology, addresses, out_dir);
+	if (st == SK_OK)
+		st = render_targets(&context, topology, addresses, out_dir);
 	if (st != SK_OK)
 		fprintf(stderr, "soukctl render: %s\n", context.error.detail);
 	sk_context_release(&context);

@@ -22,6 +22,7 @@ bool soukctl_flag(const struct soukctl_options *options, const char *name);
 int soukctl_secrets(const struct soukctl_options *options);
 int soukctl_render(const struct soukctl_options *options);
 int soukctl_provision(const struct soukctl_options *options);
+int soukctl_dead(const struct soukctl_options *options);
 int soukctl_replay(const struct soukctl_options *options);
 
 /* ---- what the commands share ---- */
@@ -38,6 +39,13 @@ const char *topology_text(const struct cJSON *object, const char *name);
 const struct cJSON *topology_list(const struct cJSON *object, const char *name);
 bool topology_flag(const struct cJSON *object, const char *name);
 int topology_int(const struct cJSON *object, const char *name);
+
+/* Dead letters lie in one stream, and go back by another to the service that failed. */
+#define DEAD_STREAM   "dead"
+#define REPLAY_STREAM "replay"
+bool topology_has_consumers(const struct cJSON *service);
+/* The durable consumer of the stream "replay" by which letters come back: "order-replay". */
+const char *topology_replay_consumer(struct sk_arena *arena, const struct cJSON *service);
 
 /* A whole file in the arena. */
 SK_MUST_CHECK enum sk_status file_read(struct sk_context *context, const char *path,

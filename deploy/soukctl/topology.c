@@ -116,3 +116,13 @@ int topology_int(const struct cJSON *object, const char *name)
 
 	return cJSON_IsNumber(number) ? number->valueint : 0;
 }
+
+bool topology_has_consumers(const struct cJSON *service)
+{
+	return cJSON_GetArraySize(topology_list(service, "consumers")) > 0;
+}
+
+const char *topology_replay_consumer(struct sk_arena *arena, const struct cJSON *service)
+{
+	return sk_arena_printf(arena, "%s-replay", topology_text(service, "name"));
+}

@@ -1,0 +1,107 @@
+"""Consumers in trouble: a message on which the service dies each time, and a durable consumer that vanishes."""
+import pytest
+
+from support.events import product_changed
+from support.letters import Letters, Soukctl
+from support.messages import message, new_id
+from support.stack import Service
+from support.waiting import eventually
+
+
+@pytest.fixture
+def quick_redelivery(bus):
+    """What inventory does not answer comes again after two seconds."""
+    place = "catalog.inventory-catalog"
+    before = bus.client.api(f"CONSUMER.INFO.{place}")["config"]
+
+    def configure(**change) -> None:
+        answer = bus.client.api(f"CONSUMER.DURABLE.CREATE.{place}", {"stream_name": "catalog", "config": before | change})
+        assert "error" not in answer, answer
+
+    configure(ack_wait=2 * 10 ** 9)
+    yield
+    configure()
+
+
+class Deadly:
+    """A SKU on which inventory hangs, so that it can be killed there: its row is held by another transaction."""
+
+    def __init__(self, stores, sku: str):
+        self.stores, self.connection = stores, stores.database("inventory")
+        self.connection.autocommit = False
+        with self.connection.cursor() as cursor:
+            cursor.execute("INSERT INTO stock (sku, on_hand) VALUES (%s, 1)", (sku,))
+
+    def hangs(self) -> bool:
+        return bool(self.stores.rows("inventory", "SELECT 1 FROM pg_stat_activity WHERE usename = 'souk_inventory'"
+                                     " AND wait_event_type = 'Lock' AND query LIKE '%%INTO stock%%'"))
+
+    def kill(self, service: Service) -> None:
+        service.process.kill()
+        service.process.wait()
+        # A backend that waits for a lock does not notice that its client is gone.
+        self.stores.rows("inventory", "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+                         " WHERE usename = 'souk_inventory'")
+        eventually("its transactions are gone", lambda: not self.stores.rows(
+            "inventory", "SELECT 1 FROM pg_stat_activity WHERE usename = 'souk_inventory'"))
+
+    def release(self) -> None:
+        self.connection.rollback()
+        self.connection.close()
+
+
+def test_a_message_on_which_the_service_dies_each_time_is_buried_and_its_neighbours_are_not(
+        stores, bus, quick_redelivery):
+    skus = [f"DEADLY-{number}-{new_id()[-12:]}".upper() for number in range(5)]
+    poison = skus[2]
+    deadly, soukctl, kills = Deadly(stores, poison), Soukctl(stores), 0
+    before = bus.dead_letters("catalog", "inventory-catalog")
+
+    def buried() -> bool:
+        return bus.dead_letters("catalog", "inventory-catalog") > before
+
+    ids = {}
+    for sku in skus:
+        event = product_changed(sku)
+        ids[sku] = bus.tell(f"catalog.product.{event.product_id}", event)
+    while not buried():
+        service = Service(stores, "inventory")
+        try:
+            eventually("it hangs, or gives it up", lambda: deadly.hangs() or buried(), within=30)
+        finally:
+            kills += not buried()
+            deadly.kill(service)
+        assert kills < 40, "it loops for ever"
+    assert kills >= 2
+    deadly.release()
+    last = Service(stores, "inventory")
+    try:
+        eventually("the neighbours are known", lambda: all(
+            last.get(f"/v1/stock/{sku}").status == 200 for sku in skus if sku != poison), within=30)
+        assert last.get(f"/v1/stock/{poison}").status == 404
+        number = Letters(soukctl, ids[poison], "inventory-catalog").number()
+        assert "souk-error-code: never_answered" in soukctl("dead", "show", number)
+        assert bus.dead_letters("catalog", "inventory-catalog") == before + 1
+        # And once the cause is mended, the letter is handled.
+        soukctl("dead", "replay", number)
+        eventually("it is known, too", lambda: last.get(f"/v1/stock/{poison}").status == 200, within=30)
+    finally:
+        last.stop()
+
+
+def test_a_consumer_that_was_deleted_and_made_anew_is_pulled_from_again(start_service, stores, bus):
+    """The broker says nothing of it to those who wait for its messages."""
+    admin = start_service("audit").as_user(stores.log_in("admin"))
+    place = "audit.audit-actions"
+
+    def told() -> None:
+        account = new_id()
+        bus.tell(f"audit.user_actions.{account}", message(
+            "souk.audit.v1.UserAction", version=1, action="session.opened", entity="session", account_id=account))
+        eventually("the entry", lambda: admin.get(f"/v1/audit?user_id={account}").json["items"], within=30)
+
+    told()
+    config = bus.client.api(f"CONSUMER.INFO.{place}")["config"]
+    assert bus.client.api(f"CONSUMER.DELETE.{place}")["success"]
+    assert "error" not in bus.client.api(f"CONSUMER.DURABLE.CREATE.{place}", {"stream_name": "audit", "config": config})
+    told()
