@@ -27,7 +27,7 @@ enum sk_status sk_audit_action(struct sk_tx *tx, const char *action, const char 
 	event.detail = copy(tx, detail);
 	return sk_outbox_add(tx, &(struct sk_event) {
 					 .subject = sk_arena_printf(sk_tx_arena(tx),
-								    "audit.user_actions.%s", who),
+								    SK_AUDIT_STREAM ".user_actions.%s", who),
 					 .body = &event.base,
 				 });
 }

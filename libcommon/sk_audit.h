@@ -5,6 +5,8 @@
 
 #include "sk_pg.h"
 
+#define SK_AUDIT_STREAM "audit" /* of every outbox one, whether or not its service says so */
+
 /* Adds souk.audit.v1.UserAction to audit.user_actions.<account id> with the actor,
  * address and trace of the transaction's context. entity_id and detail may be NULL.
  * detail is a short sentence without secrets. action is "<noun>.<verb>": "session.opened". */

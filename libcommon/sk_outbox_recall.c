@@ -37,6 +37,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "sk_audit.h"
 #include "sk_log.h"
 #include "sk_metrics.h"
 #include "sk_time.h"
@@ -161,6 +162,7 @@ void sk__outbox_know_streams(struct sk_outbox *outbox, const struct sk_stream *s
 		know(outbox, streams->name, streams);
 	for (; publishes != NULL && *publishes != NULL; publishes++)
 		know(outbox, *publishes, NULL);
+	know(outbox, SK_AUDIT_STREAM, NULL);
 }
 
 void sk__outbox_forget_streams(struct sk_outbox *outbox)

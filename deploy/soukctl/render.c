@@ -70,7 +70,7 @@ static void put_publish_rights(struct sk_buf *out, const struct cJSON *service,
 	put_subject(out, "sessions.seen.*"); /* any service may tell that a session is used */
 	/* And whoever has an outbox tells who did, or was refused, what. */
 	if (topology_flag(service, "uses_pg"))
-		put_subject(out, "audit.user_actions.*");
+		put_stream_rights(out, arena, "audit.user_actions.*");
 	cJSON_ArrayForEach(row, topology_list(service, "consumers"))
 	{
 		const char *stream = topology_text(row, "stream"),
@@ -283,7 +283,29 @@ static void put_locations(struct sk_context *context, struct sk_buf *out,
 	}
 }
 
-/* The servers of a service: each of its "name=host:port" lines, or its own port on loopback.
+/* The next address of a service: of its "name=host:port" lines, from *at on, or else (the first time)
+ * its own port on loopback. NULL: no further one. */
+static const char *next_address(struct sk_context *context, const struct cJSON *service,
+				const char *addresses, const char **at)
+{
+	const char *wanted = sk_arena_printf(context->arena,
+					     "\n%s=", topology_text(service, "name"));
+	bool first = *at == NULL;
+
+	if (first)
+		*at = sk_arena_printf(context->arena, "\n%s", addresses);
+	*at = strstr(*at, wanted);
+	if (*at == NULL) {
+		*at = "";
+		return first ? sk_arena_printf(context->arena, "127.0.0.1:%d",
+					       topology_int(service, "port"))
+			     : NULL;
+	}
+	*at += strlen(wanted);
+	return sk_arena_printf(context->arena, "%.*s", (int)strcspn(*at, "\n"), *at);
+}
+
+/* The servers of a service.
  *
  * None is ever set aside for its failures (max_fails=0): a 503 because a store is down would
  * count as one, so that the gateway would refuse for every replica what they still can do.
@@ -292,19 +314,10 @@ static void put_locations(struct sk_context *context, struct sk_buf *out,
 static void put_servers(struct sk_context *context, struct sk_buf *out, const struct cJSON *service,
 			const char *addresses)
 {
-	const char *wanted = sk_arena_printf(context->arena,
-					     "\n%s=", topology_text(service, "name"));
-	const char *at = sk_arena_printf(context->arena, "\n%s", addresses);
-	bool found = false;
+	const char *at = NULL, *address;
 
-	while ((at = strstr(at, wanted)) != NULL) {
-		at += strlen(wanted);
-		sk_buf_printf(out, " server %.*s max_fails=0;", (int)strcspn(at, "\n"), at);
-		found = true;
-	}
-	if (!found)
-		sk_buf_printf(out, " server 127.0.0.1:%d max_fails=0;",
-			      topology_int(service, "port"));
+	while ((address = next_address(context, service, addresses, &at)) != NULL)
+		sk_buf_printf(out, " server %s max_fails=0;", address);
 }
 
 /* Each service twice: with connections that are kept, and (_new) with one for each request. Those
@@ -363,9 +376,12 @@ static enum sk_status render_targets(struct sk_context *context, const struct cJ
 	sk_json_begin_array(&json, NULL);
 	cJSON_ArrayForEach(service, topology_list(topology, "services"))
 	{
+		const char *at = NULL, *address;
+
 		sk_json_begin_object(&json, NULL);
 		sk_json_begin_array(&json, "targets");
-		sk_json_text(&json, NULL, address_of(context, service, addresses));
+		while ((address = next_address(context, service, addresses, &at)) != NULL)
+			sk_json_text(&json, NULL, address);
 		sk_json_end_array(&json);
 		sk_json_begin_object(&json, "labels");
 		sk_json_text(&json, "service", topology_text(service, "name"));
