@@ -28,7 +28,8 @@ ROOMS = {
     "cart": Room("carts", ("catalog.product.*", "orders.created.*", "sessions.opened.*", "inventory.level.*"),
                  ("cart:*",), tables=False, replays=("catalog",)),
     "order": Room("orders", ("catalog.product.*", "inventory.>", "payments.>", "shipments.>"), ("order:*",)),
-    "inventory": Room("inventory", ("catalog.product.*", "orders.>")),
+    # Beside the design's table it hears that a cart's Valkey was emptied, and tells all levels anew.
+    "inventory": Room("inventory", ("catalog.product.*", "orders.>", "carts.levels_lost.*")),
     "payment": Room("payments", ("orders.>",)),
     "shipping": Room("shipments", ("orders.>",)),
     "notification": Room("notifications", ("orders.>", "sessions.>", "payments.>", "shipments.>", "inventory.>")),

@@ -116,10 +116,12 @@ def try_others_subjects(mine: Login, service: str) -> None:
 
 def try_jetstream(mine: Login, service: str, consumers) -> None:
     room = ROOMS[service]
-    for stream in sorted(set(DOMAINS.values())) + ["dead"]:
+    for stream in sorted(set(DOMAINS.values())) + ["dead", "replay"]:
         for call in OF_A_STREAM + (() if stream in room.replays else MAKES_A_CONSUMER):
             mine.cannot_publish("$JS.API." + call.format(s=stream))
-        if stream != room.domain and not any(heard.split(".")[0] == stream for heard in room.hears):
+        # Who publishes to a stream may look whether it keeps what it acknowledged.
+        publishes = stream == room.domain or (stream == "audit" and room.tells_audit)
+        if not publishes and not any(heard.split(".")[0] == stream for heard in room.hears):
             mine.cannot_publish(f"$JS.API.STREAM.INFO.{stream}")
     for call in OF_THE_ACCOUNT:
         mine.cannot_publish(f"$JS.API.{call}")
