@@ -18,6 +18,7 @@ from races import hot_sku
 from support.messages import new_id
 from support.stack import PORT_BASE, Client, Stack
 
+PROGRESS_ROUNDS = 50
 ADMIN = {"email": "admin@souk.localhost", "password": "souk-admin"}
 
 
@@ -40,6 +41,8 @@ class Lane(threading.Thread):
                 self.failures.append(f"{self.sku} round {number}: {error!r}")
                 print(self.failures[-1], file=sys.stderr)
                 return  # what follows would start from a stock that is not what it should be
+            if number % PROGRESS_ROUNDS == 0:
+                print(f"{self.sku}: {number} of {self.rounds} rounds", flush=True)
         sales = hot_sku.movements_of(self.admin, self.sku).get("sale", 0)
         if sales != -self.pieces * self.rounds:
             self.failures.append(f"{self.sku}: the ledger has {sales} pieces sold")
