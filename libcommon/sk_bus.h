@@ -153,7 +153,8 @@ SK_MUST_CHECK enum sk_status sk_bus_replay(struct sk_bus *bus, struct sk_context
 
 /* Calls seen(delivery, arg) on the client's thread for every message published to
  * subject from now on, without a consumer: each replica sees each message, none is
- * repeated, some may be missed. For cache invalidation only. Once per subject at start. */
+ * repeated, some may be missed. For what only makes something come sooner: a cache's
+ * invalidation, a wake. Once per subject at start. */
 typedef void sk_watch_fn(const struct sk_delivery *delivery, void *arg);
 SK_MUST_CHECK enum sk_status sk_bus_watch(struct sk_bus *bus, const char *subject,
 					  sk_watch_fn *seen, void *arg);

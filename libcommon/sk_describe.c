@@ -48,6 +48,7 @@ static void describe_flags(unsigned flags, struct sk_json *json)
 		{ SK_IDEMPOTENT, "idempotent" },
 		{ SK_KEY_REQUIRED, "key_required" },
 		{ SK_ACCESS_BY_HANDLER, "access_by_handler" },
+		{ SK_LIVE, "live" },
 		{ SK_SLOW, "slow" },
 	};
 
@@ -150,6 +151,7 @@ void sk_describe(const struct sk_service *service, struct sk_json *json)
 	sk_json_text(json, "name", service->name);
 	sk_json_text(json, "summary", service->summary);
 	sk_json_int(json, "port", service->port);
+	sk_json_int(json, "live_port", service->live_port);
 	sk_json_bool(json, "uses_pg", service->uses_pg);
 	sk_json_bool(json, "uses_kv", service->uses_kv);
 	describe_routes(service->routes, json);

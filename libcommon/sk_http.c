@@ -1,10 +1,4 @@
-/* The server: from civetweb's request to our handler and back, in one place.
- *
- * civetweb 1.15 as Debian builds it has no TLS with OpenSSL 3, no bound on bodies, a
- * permissive default for cross-origin requests (stack.md, 3), and once it is told to stop it
- * writes no more, not even the answer of a handler that has just committed. So TLS ends at
- * the gateway, bodies are bounded in sk_http_body.c, every option that matters is set, and a
- * stop first lets every request have its answer (sk_http_drain.c), before civetweb hears of it.
+/* The life of a request: from civetweb to our handler and back, in one place.
  *
  * A kept connection holds its worker until the next request or keep_alive_timeout_ms, and
  * who connects meanwhile waits for a free one. So a quarter of the workers is never given to
@@ -22,19 +16,14 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+#include <time.h>
 
 #include <civetweb.h>
 
 #include "sk_log.h"
 #include "sk_time.h"
 
-#define DEFAULT_TIMEOUT_MS 10000 /* where there is no configuration, as in tests */
-#define DEFAULT_THREADS	   8
-#define ALLOW_MAX_BYTES	   256
-#define HEAD_MAX_BYTES	   "16384" /* SK_HEADER_MAX_BYTES, as civetweb takes it */
-/* Well over what a proxy keeps a connection to us: whoever closes first must be the one that would
- * otherwise send a request into the other's closing, and a POST so lost is nobody's to repeat. */
-#define KEEP_ALIVE_MS	   "20000"
+#define ALLOW_MAX_BYTES 256
 
 /* ---- one request ---- */
 
@@ -49,6 +38,28 @@ static void run(struct sk_request *request)
 		sk__reply_problem(request, st);
 	if (request->reply.status == 403)
 		sk__guard_record_refusal(request);
+}
+
+/* A stream asks the stores in its turn; that it is refused when there are too many costs none. */
+static void run_live(struct sk_request *request)
+{
+	if (!sk__live_admit(request))
+		return;
+	run(request);
+	sk__live_end_open(request->http->parts->live);
+}
+
+static void run_here(struct sk_request *request)
+{
+	bool live = (request->route->row->flags & SK_LIVE) != 0;
+
+	if (live != request->listener->live)
+		sk__reply_refuse(request, 421, "misdirected_request",
+				 "the path is served on another port of this service");
+	else if (live)
+		run_live(request);
+	else
+		run(request);
 }
 
 static const char *route_name(const struct sk_request *request)
@@ -96,7 +107,7 @@ static void dispatch(struct sk_request *request)
 	switch (sk__http_route(request->http->routes, request->http->routes_count, request,
 			       &allow)) {
 	case SK__MATCH_FOUND:
-		run(request);
+		run_here(request);
 		break;
 	case SK__MATCH_OTHER_METHOD:
 		sk__reply_refuse(request, 405, "method_not_allowed", "the path has other methods");
@@ -136,7 +147,7 @@ static void send_reply(struct sk_request *request)
 
 /* ---- kept connections ---- */
 
-static void end_idling(struct sk_request *request)
+void sk__end_idling(struct sk_request *request)
 {
 	if (request->idle)
 		atomic_fetch_sub(&request->http->idle_count, 1);
@@ -151,7 +162,7 @@ static bool begin_idling(struct sk_request *request)
 	request->idle = true;
 	if (atomic_fetch_add(&http->idle_count, 1) < http->idle_max)
 		return true;
-	end_idling(request);
+	sk__end_idling(request);
 	return false;
 }
 
@@ -170,7 +181,8 @@ static void begin_request(struct sk_request *request, struct mg_connection *conn
 	request->body = NULL;
 	request->body_len = 0;
 	request->json = NULL;
-	request->counted = request->close = false;
+	request->counted = false;
+	request->close = request->listener->live; /* streams end with their connection */
 	request->reply = (struct sk_reply) { .request = request };
 	sk_context_reset(&request->context, request->http->timeout_ms);
 	request->errors = (struct sk_field_errors) { .arena = request->context.arena };
@@ -202,14 +214,14 @@ static void read_head(struct sk_request *request, const struct mg_request_info *
 	request->context.actor.address = client_address(request);
 }
 
-static int on_request(struct mg_connection *connection)
+int sk__on_request(struct mg_connection *connection)
 {
 	struct sk_request *request = mg_get_thread_pointer(connection);
 	int64_t began_us = sk_time_monotonic_us();
 
 	assert(request != NULL && request->magic == SK__REQUEST_MAGIC);
 	assert(request->http->magic == SK__HTTP_MAGIC);
-	end_idling(request);
+	sk__end_idling(request);
 	atomic_store(&request->waiter.place, SK__PLACE_BUSY);
 	begin_request(request, connection);
 	read_head(request, mg_get_request_info(connection));
@@ -220,6 +232,7 @@ static int on_request(struct mg_connection *connection)
 	sk__body_drop(request);
 	request->close = request->close || !begin_idling(request);
 	send_reply(request);
+	sk__live_hand_over(request);
 	if (!request->close)
 		atomic_store(&request->waiter.place, SK__PLACE_NEXT);
 	return request->reply.status;
@@ -228,7 +241,7 @@ static int on_request(struct mg_connection *connection)
 /* What civetweb refuses by itself, before there is a request to speak of: the request's
  * fields, even civetweb's own, are not to be looked at. While we drain it may be a request of
  * which we let go half-way; without an answer its sender asks somewhere else. */
-static int on_refusal(struct mg_connection *connection, int status, const char *message)
+int sk__on_refusal(struct mg_connection *connection, int status, const char *message)
 {
 	struct sk_request *request = mg_get_thread_pointer(connection);
 
@@ -247,221 +260,4 @@ static int on_refusal(struct mg_connection *connection, int status, const char *
 	sk_metric_add(request->http->unrouted, 1);
 	send_reply(request);
 	return 0;
-}
-
-static void set_place(const struct mg_connection *connection, enum sk__place place)
-{
-	struct sk_request *request = mg_get_thread_pointer(connection);
-
-	assert(request != NULL && request->magic == SK__REQUEST_MAGIC);
-	end_idling(request);
-	atomic_store(&request->waiter.place, place);
-}
-
-static int on_connection(const struct mg_connection *connection, void **closure)
-{
-	(void)closure;
-	set_place(connection, SK__PLACE_FIRST);
-	return 0;
-}
-
-static void on_connection_closed(const struct mg_connection *connection)
-{
-	set_place(connection, SK__PLACE_NONE);
-}
-
-/* Workers and the thread that accepts: all of them wait for clients. */
-static void *on_thread_start(const struct mg_context *server, int kind)
-{
-	struct sk_request *request = calloc(1, sizeof(*request));
-
-	(void)kind;
-	if (request == NULL)
-		abort();
-	request->magic = SK__REQUEST_MAGIC;
-	request->http = mg_get_user_data(server);
-	sk_context_init(&request->context, 0);
-	sk__watch_add(request->http->watch, &request->waiter);
-	return request;
-}
-
-static void on_thread_end(const struct mg_context *server, int kind, void *closure)
-{
-	struct sk_request *request = closure;
-
-	(void)server;
-	(void)kind;
-	assert(request->magic == SK__REQUEST_MAGIC);
-	sk__watch_remove(request->http->watch, &request->waiter);
-	sk_context_release(&request->context);
-	request->magic = 0;
-	free(request->kept);
-	free(request);
-}
-
-static int on_message(const struct mg_connection *connection, const char *message)
-{
-	(void)connection;
-	sk_log(SK_LOG_WARN, NULL, "http: %s", message);
-	return 1;
-}
-
-/* ---- life ---- */
-
-static void make_route(struct sk_http *http, const struct sk_route *row)
-{
-	struct sk__route *route = &http->routes[http->routes_count++];
-	struct sk_metrics *metrics = http->parts->metrics;
-	struct sk_arena *arena = sk_arena_open(0);
-	const char *labels;
-
-	sk__route_init(route, row);
-	for (int digit = 1; digit < 6; digit++) {
-		labels = sk_arena_printf(arena, "method=\"%s\",route=\"%s\",status=\"%dxx\"",
-					 row->method, row->path, digit);
-		route->answers[digit] = sk_metrics_counter(metrics, "souk_http_requests_total",
-							   "requests by route and status", labels);
-	}
-	route->answers[0] = route->answers[5];
-	labels = sk_arena_printf(arena, "method=\"%s\",route=\"%s\"", row->method, row->path);
-	route->duration = sk_metrics_histogram(metrics, "souk_http_request_seconds",
-					       "time of a request, from its head to its answer",
-					       labels);
-	sk_arena_close(&arena);
-}
-
-static size_t count_rows(const struct sk_route *rows)
-{
-	size_t count = 0;
-
-	while (rows != NULL && rows[count].method != NULL)
-		count++;
-	return count;
-}
-
-static void make_routes(struct sk_http *http)
-{
-	const struct sk_route *tables[] = { http->service->routes, SK__OWN_ROUTES };
-
-	http->routes = calloc(count_rows(tables[0]) + count_rows(tables[1]) + 1,
-			      sizeof(*http->routes));
-	if (http->routes == NULL)
-		abort();
-	for (size_t i = 0; i < 2; i++)
-		for (const struct sk_route *row = tables[i]; row != NULL && row->method != NULL;
-		     row++)
-			make_route(http, row);
-	http->unrouted = sk_metrics_counter(http->parts->metrics, "souk_http_unrouted_total",
-					    "requests that no route took", "");
-}
-
-static struct mg_context *start_server(struct sk_http *http, const char *listen,
-				       const char *threads)
-{
-	const char *options[] = {
-		"listening_ports",
-		listen,
-		"num_threads",
-		threads,
-		"connection_queue",
-		"256",
-		"listen_backlog",
-		"1024",
-		"enable_keep_alive",
-		"yes",
-		"keep_alive_timeout_ms",
-		KEEP_ALIVE_MS,
-		"tcp_nodelay",
-		"1",
-		"request_timeout_ms",
-		"10000",
-		"linger_timeout_ms",
-		"500",
-		"max_request_size",
-		HEAD_MAX_BYTES,
-		"decode_url",
-		"no",
-		"decode_query_string",
-		"no",
-		"enable_directory_listing",
-		"no",
-		"access_control_allow_origin",
-		"",
-		NULL,
-	};
-	struct mg_callbacks callbacks = {
-		.begin_request = on_request,
-		.http_error = on_refusal,
-		.init_connection = on_connection,
-		.connection_closed = on_connection_closed,
-		.init_thread = on_thread_start,
-		.exit_thread = on_thread_end,
-		.log_message = on_message,
-	};
-
-	return mg_start(&callbacks, http, options);
-}
-
-static struct sk_http *make_http(const struct sk_service *service, struct sk_parts *parts,
-				 void *app)
-{
-	struct sk_http *http = calloc(1, sizeof(*http));
-
-	if (http == NULL)
-		abort();
-	http->magic = SK__HTTP_MAGIC;
-	http->service = service;
-	http->parts = parts;
-	http->app = app;
-	http->timeout_ms = parts->config != NULL ? sk_config_int(parts->config, "HTTP_TIMEOUT_MS")
-						 : DEFAULT_TIMEOUT_MS;
-	make_routes(http);
-	http->watch = sk__watch_open();
-	mg_init_library(0);
-	return http;
-}
-
-enum sk_status sk_http_open(const struct sk_service *service, struct sk_parts *parts, void *app,
-			    struct sk_http **out, struct sk_context *context)
-{
-	const char *listen = parts->config != NULL ? sk_config_text(parts->config, "HTTP_LISTEN")
-						   : "";
-	int64_t threads = parts->config != NULL ? sk_config_int(parts->config, "HTTP_THREADS")
-						: DEFAULT_THREADS;
-	struct sk_http *http = make_http(service, parts, app);
-
-	http->turns = sk__turns_open((int)threads, parts->metrics);
-	if (listen[0] == '\0')
-		listen = sk_arena_printf(context->arena, "127.0.0.1:%d", service->port);
-	http->idle_max = (int)(threads - (threads + 3) / 4);
-	http->server = start_server(http, listen,
-				    sk_arena_printf(context->arena, "%lld", (long long)threads));
-	if (http->server == NULL) {
-		sk_http_close(&http);
-		return sk_fail(context, SK_UNAVAILABLE, "cannot_listen",
-			       "cannot listen on %s (HTTP_LISTEN): is the port taken?", listen);
-	}
-	http->listener = sk__drain_find_listener(http->server);
-	*out = http;
-	return SK_OK;
-}
-
-void sk_http_close(struct sk_http **http_in)
-{
-	struct sk_http *http = *http_in;
-
-	if (http == NULL)
-		return;
-	*http_in = NULL;
-	assert(http->magic == SK__HTTP_MAGIC);
-	if (http->server != NULL) {
-		sk__drain(http);
-		mg_stop(http->server);
-	}
-	sk__watch_close(&http->watch);
-	sk__turns_close(&http->turns);
-	mg_exit_library();
-	free(http->routes);
-	http->magic = 0;
-	free(http);
 }

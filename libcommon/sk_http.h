@@ -38,6 +38,7 @@ enum sk_route_flags {
 	SK_IDEMPOTENT = 4,	   /* takes an Idempotency-Key (every POST that creates) */
 	SK_KEY_REQUIRED = 8,	   /* and refuses to do without */
 	SK_ACCESS_BY_HANDLER = 16, /* signed webhooks: the handler checks the signature itself */
+	SK_LIVE = 32,		   /* an answer that stays open: see sk_live.h */
 	SK_SLOW = 64,		   /* may take a minute: the gateway waits so long */
 };
 

@@ -9,7 +9,7 @@
  *   has just used such a one sees it end without an answer; so it sends what must
  *   not be done twice on new connections only (config/gateway).
  * - Who connected and said nothing is waited for SILENCE_US, and everybody as long as a request
- *   may take. Then civetweb is stopped.
+ *   may take. Then civetweb is stopped. Streams are no connections of civetweb's (sk_http_live.c).
  *
  * civetweb keeps its listening socket to itself until it stops, and then it writes no more
  * answers. So the socket is looked for by its port, shut, and its place taken by one on which
@@ -91,7 +91,8 @@ void sk__drain(struct sk_http *http)
 	int quiet = 0;
 
 	atomic_store(&http->draining, true);
-	stop_listening(http->listener);
+	stop_listening(http->plain.socket);
+	stop_listening(http->live.socket);
 	sk__watch_release(http->watch, SK__RELEASE_KEPT);
 	while (quiet < QUIET_LOOKS) {
 		int64_t took_us = sk_time_monotonic_us() - began_us;

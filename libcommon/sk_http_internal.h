@@ -1,6 +1,7 @@
 /* What the files of sk_http share. Not for anybody else, but for its tests.
  *
- *     sk_http.c            civetweb, the life of the server and of a request
+ *     sk_http_server.c     civetweb, the life of the server
+ *     sk_http.c            the life of a request
  *     sk_http_guard.c      who may ask: framing, limits, sessions, forged writes
  *     sk_http_body.c       bodies: read to a limit, dropped, or left with the connection
  *     sk_http_watch.c      lets go of a thread that waits for a slow client
@@ -10,6 +11,7 @@
  *     sk_http_reply.c      what it answers; from a status to a problem
  *     sk_http_own.c        /healthz, /readyz, /metrics
  *     sk_http_turn.c       requests with one key run one after the other
+ *     sk_http_live.c       answers that stay open: see sk_live_internal.h
  *     sk_idempotency.c     the same answer to the same key */
 #ifndef SK_HTTP_INTERNAL_H
 #define SK_HTTP_INTERNAL_H
@@ -19,6 +21,7 @@
 #include <stdbool.h>
 
 #include "sk_http.h"
+#include "sk_live_internal.h"
 #include "sk_metrics.h"
 #include "sk_service.h"
 
@@ -59,20 +62,27 @@ struct sk__waiter {
 	struct sk__waiter *next;
 };
 
+/* Where it listens: rows with SK_LIVE have threads of their own. */
+struct sk__listener {
+	struct sk_http *http;
+	struct mg_context *server; /* NULL: not open */
+	int socket;		   /* the one that civetweb accepts on; -1: it was not found */
+	bool live;		   /* takes the rows with SK_LIVE and no others */
+};
+
 struct sk_http {
 	unsigned magic;
 	const struct sk_service *service;
 	struct sk_parts *parts;
 	void *app;
 	int64_t timeout_ms;
-	struct mg_context *server;
+	struct sk__listener plain, live;
 	struct sk__watch *watch;
 	struct sk__turns *turns;
 	struct sk__route *routes;
 	int routes_count;
 	struct sk_metric *unrouted;
 	atomic_uint reached;   /* a bit for each store that /readyz has found once */
-	int listener;	       /* the socket that civetweb accepts on; -1: it was not found */
 	atomic_bool draining;  /* answers close their connections */
 	atomic_int idle_count; /* connections that are kept for a next request */
 	int idle_max;
@@ -87,11 +97,13 @@ struct sk_reply {
 	size_t len;
 	struct sk__pair headers[SK_REPLY_HEADERS_MAX];
 	int headers_count;
+	struct sk_live_plan plan; /* its read is NULL: the answer ends */
 };
 
 struct sk_request {
 	unsigned magic;
 	struct sk_http *http;
+	const struct sk__listener *listener;
 	struct mg_connection *connection; /* NULL in unit tests */
 	const struct mg_request_info *info;
 	struct sk__waiter waiter; /* this thread */
@@ -114,8 +126,17 @@ struct sk_request {
 	bool close;			     /* the connection cannot be used again */
 	bool idle;			     /* it is counted in idle_count */
 	struct sk_reply reply;
+	struct sk__live_stream *stream; /* a place among the streams, while it opens; NULL: none */
 	char *kept; /* the buffer of usual answers, kept from request to request */
 };
+
+/* ---- sk_http.c: what civetweb calls ---- */
+
+int sk__on_request(struct mg_connection *connection);
+int sk__on_refusal(struct mg_connection *connection, int status, const char *message);
+
+/* The thread's connection does not wait for a next request any more. */
+void sk__end_idling(struct sk_request *request);
 
 /* ---- sk_http_router.c: pure ---- */
 
@@ -232,6 +253,19 @@ void sk__reply_reset(struct sk_reply *reply);
 const char *sk__reply_bytes(struct sk_request *request, bool head_only, size_t *len);
 
 const char *sk__http_reason(int status);
+
+/* ---- sk_http_live.c ---- */
+
+/* Takes a place among the streams, and a turn to ask the stores, which the caller ends after
+ * the handler. False: it is answered. */
+bool sk__live_admit(struct sk_request *request);
+
+/* Lets the process have as many files as so many streams need. */
+void sk__live_allow_files(int64_t streams);
+
+/* After the answer's head: the connection is the stream's that the handler asked for. Where it
+ * did not, its place is free again. */
+void sk__live_hand_over(struct sk_request *request);
 
 /* ---- sk_http_own.c ---- */
 

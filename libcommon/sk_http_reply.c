@@ -65,6 +65,7 @@ const char *sk__http_reason(int status)
 		{ 412, "Precondition Failed" },
 		{ 413, "Content Too Large" },
 		{ 415, "Unsupported Media Type" },
+		{ 421, "Misdirected Request" },
 		{ 422, "Unprocessable Content" },
 		{ 429, "Too Many Requests" },
 		{ 500, "Internal Server Error" },
@@ -247,7 +248,7 @@ const char *sk__reply_bytes(struct sk_request *request, bool head_only, size_t *
 	sk_buf_printf(&out, "HTTP/1.1 %d %s\r\n", reply->status, sk__http_reason(reply->status));
 	if (reply->content_type != NULL)
 		sk_buf_printf(&out, "Content-Type: %s\r\n", reply->content_type);
-	if (reply->status != 304 && reply->status != 204)
+	if (reply->status != 304 && reply->status != 204 && reply->plan.read == NULL)
 		sk_buf_printf(&out, "Content-Length: %zu\r\n", reply->len);
 	sk_buf_printf(&out, "traceparent: %s\r\n",
 		      sk_trace_format(&request->context.trace, traceparent));

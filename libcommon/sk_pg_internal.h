@@ -9,7 +9,6 @@
 #include "sk_pg.h"
 
 #define SK__PG_STATEMENTS_MAX 160 /* of one service; each is a constant in its store.c */
-#define SK__PG_HOOKS_MAX      (SK_BATCH_MAX + 8) /* one for each message of a batch, and some */
 
 /* One connection of the pool; used by one thread at a time. */
 struct sk__pg_slot {
@@ -34,6 +33,13 @@ struct sk_pg {
 	struct sk_metric *open_connections, *duration, *errors;
 };
 
+/* What runs after the commit; in the arena of the transaction's context. */
+struct sk__pg_hook {
+	void (*fn)(void *arg);
+	void *arg;
+	struct sk__pg_hook *next;
+};
+
 struct sk_tx {
 	unsigned magic;
 	struct sk_pg *pg;
@@ -43,11 +49,7 @@ struct sk_tx {
 	char constraint[64];
 	bool failed;
 	bool outbox_used;
-	struct {
-		void (*fn)(void *arg);
-		void *arg;
-	} hooks[SK__PG_HOOKS_MAX];
-	int hooks_count;
+	struct sk__pg_hook *hooks; /* in the order in which they were told */
 };
 
 /* Takes a connection that is open, waiting for one until the deadline. */

@@ -63,8 +63,8 @@ static void run_hooks(struct sk_tx *tx)
 {
 	if (tx->outbox_used)
 		sk__pg_wake_outbox(tx->pg);
-	for (int i = 0; i < tx->hooks_count; i++)
-		tx->hooks[i].fn(tx->hooks[i].arg);
+	for (const struct sk__pg_hook *hook = tx->hooks; hook != NULL; hook = hook->next)
+		hook->fn(hook->arg);
 }
 
 enum sk_status sk_tx_commit(struct sk_tx **tx_in)
@@ -180,13 +180,13 @@ struct sk_arena *sk_tx_arena(struct sk_tx *tx)
 
 void sk_tx_after_commit(struct sk_tx *tx, void (*fn)(void *arg), void *arg)
 {
-	for (int i = 0; i < tx->hooks_count; i++)
-		if (tx->hooks[i].fn == fn && tx->hooks[i].arg == arg)
+	struct sk__pg_hook **at = &tx->hooks;
+
+	for (; *at != NULL; at = &(*at)->next)
+		if ((*at)->fn == fn && (*at)->arg == arg)
 			return; /* once is enough: they wake somebody */
-	assert(tx->hooks_count < SK__PG_HOOKS_MAX);
-	tx->hooks[tx->hooks_count].fn = fn;
-	tx->hooks[tx->hooks_count].arg = arg;
-	tx->hooks_count++;
+	*at = sk_arena_alloc(tx->context->arena, sizeof(**at));
+	**at = (struct sk__pg_hook) { .fn = fn, .arg = arg };
 }
 
 void sk_tx_outbox_used(struct sk_tx *tx)

@@ -159,6 +159,33 @@ static void open_stores(struct run *run)
 		parts->metrics);
 }
 
+static bool has_live_rows(const struct sk_service *service)
+{
+	const struct sk_route *row = service->routes;
+
+	while (row != NULL && row->method != NULL && (row->flags & SK_LIVE) == 0)
+		row++;
+	return row != NULL && row->method != NULL;
+}
+
+static void open_live(struct run *run)
+{
+	int64_t connections = sk_config_int(run->config, "POSTGRES_CONNECTIONS");
+
+	if (!has_live_rows(run->service))
+		return;
+	run->parts.live = sk_live_open(
+		&(struct sk_live_options) {
+			.max_open = (int)sk_config_int(run->config, "LIVE_MAX_OPEN"),
+			.share = (int)sk_config_int(run->config, "LIVE_SHARE"),
+			.readers = connections > 4 ? (int)connections / 4 : 1,
+			.heartbeat_ms = sk_config_int(run->config, "LIVE_HEARTBEAT_MS"),
+			.lifetime_ms = sk_config_int(run->config, "LIVE_LIFETIME_S") * 1000,
+			.timeout_ms = sk_config_int(run->config, "HTTP_TIMEOUT_MS"),
+		},
+		run->parts.metrics);
+}
+
 static void set_self_url(struct run *run)
 {
 	const char *listen = sk_config_text(run->config, "HTTP_LISTEN");
@@ -192,6 +219,7 @@ static enum sk_status start(struct run *run)
 
 	set_self_url(run);
 	open_stores(run);
+	open_live(run);
 	if (service->open != NULL)
 		st = service->open(parts, run->app, &run->context);
 	if (st != SK_OK)
@@ -221,6 +249,7 @@ static void stop(struct run *run)
 		run->service->close(run->app);
 	sk_ratelimiter_close(&parts->ratelimiter);
 	sk_bus_close(&parts->bus);
+	sk_live_close(&parts->live); /* after the bus: what is heard wakes streams */
 	if (parts->cache != parts->kv)
 		sk_kv_close(&parts->cache);
 	sk_kv_close(&parts->kv);

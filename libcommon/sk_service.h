@@ -29,6 +29,7 @@
 #include "sk_http.h"
 #include "sk_id.h"
 #include "sk_kv.h"
+#include "sk_live.h"
 #include "sk_log.h"
 #include "sk_metrics.h"
 #include "sk_outbox.h"
@@ -45,6 +46,7 @@ struct sk_parts {
 	struct sk_kv *cache; /* VALKEY_CACHE_URL: caches; the same server by default */
 	struct sk_bus *bus;
 	struct sk_ratelimiter *ratelimiter;
+	struct sk_live *live;	  /* where a row has SK_LIVE */
 	struct sk_sweeps *sweeps; /* set after open(): for sk_sweep_wake in handlers */
 	/* What /readyz asks besides the stores: the schema is there, the service is not
 	 * draining. May be NULL (tests). */
@@ -64,6 +66,7 @@ struct sk_service {
 	const char *name; /* "order": role and schema souk_order, broker and Valkey user "order" */
 	const char *summary; /* one sentence */
 	int port;	     /* default of HTTP_LISTEN: 127.0.0.1:<port> */
+	int live_port;	     /* default of LIVE_LISTEN; 0 where no row has SK_LIVE */
 	bool uses_pg, uses_kv;
 
 	const struct sk_config_field *config; /* NULL: none of its own */
