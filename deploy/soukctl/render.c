@@ -275,6 +275,12 @@ static void put_locations(struct sk_context *context, struct sk_buf *out,
 				      "location = %s { proxy_read_timeout 60s; proxy_pass "
 				      "http://souk_%s_new; }\n",
 				      path, name);
+		/* nginx prefers patterns to prefixes. */
+		if (has_flag(route, "live"))
+			sk_buf_printf(out,
+				      "location ~ ^%s$ { include gateway-live.conf; proxy_pass "
+				      "http://souk_%s_live; }\n",
+				      pattern_of(context->arena, path), name);
 		if (seen_before(routes, route, context->arena, prefix))
 			continue;
 		/* The path itself, and what is below it: never /v1/ordersomething. */
@@ -283,13 +289,12 @@ static void put_locations(struct sk_context *context, struct sk_buf *out,
 	}
 }
 
-/* The next address of a service: of its "name=host:port" lines, from *at on, or else (the first time)
+/* The next address of a name: of its "name=host:port" lines, from *at on, or else (the first time)
  * its own port on loopback. NULL: no further one. */
-static const char *next_address(struct sk_context *context, const struct cJSON *service,
+static const char *next_address(struct sk_context *context, const char *name, int port,
 				const char *addresses, const char **at)
 {
-	const char *wanted = sk_arena_printf(context->arena,
-					     "\n%s=", topology_text(service, "name"));
+	const char *wanted = sk_arena_printf(context->arena, "\n%s=", name);
 	bool first = *at == NULL;
 
 	if (first)
@@ -297,41 +302,46 @@ static const char *next_address(struct sk_context *context, const struct cJSON *
 	*at = strstr(*at, wanted);
 	if (*at == NULL) {
 		*at = "";
-		return first ? sk_arena_printf(context->arena, "127.0.0.1:%d",
-					       topology_int(service, "port"))
-			     : NULL;
+		return first ? sk_arena_printf(context->arena, "127.0.0.1:%d", port) : NULL;
 	}
 	*at += strlen(wanted);
 	return sk_arena_printf(context->arena, "%.*s", (int)strcspn(*at, "\n"), *at);
 }
 
-/* The servers of a service.
+/* The servers of a name.
  *
  * None is ever set aside for its failures (max_fails=0): a 503 because a store is down would
  * count as one, so that the gateway would refuse for every replica what they still can do.
  * One that is gone costs the attempt to connect: nothing where its host refuses, at most
  * proxy_connect_timeout where nobody answers. */
-static void put_servers(struct sk_context *context, struct sk_buf *out, const struct cJSON *service,
+static void put_servers(struct sk_context *context, struct sk_buf *out, const char *name, int port,
 			const char *addresses)
 {
 	const char *at = NULL, *address;
 
-	while ((address = next_address(context, service, addresses, &at)) != NULL)
+	while ((address = next_address(context, name, port, addresses, &at)) != NULL)
 		sk_buf_printf(out, " server %s max_fails=0;", address);
 }
 
 /* Each service twice: with connections that are kept, and (_new) with one for each request. Those
  * that are kept are fewer than a service's threads, each of which waits with one, and end
- * here before the service would end them (5 s). */
+ * here long before the service would end them. And, where it has them, the port for its streams. */
 static void put_upstreams(struct sk_context *context, struct sk_buf *out,
 			  const struct cJSON *service, const char *addresses)
 {
 	const char *name = topology_text(service, "name");
+	int port = topology_int(service, "port"), live_port = topology_int(service, "live_port");
 
 	sk_buf_printf(out, "upstream souk_%s {", name);
-	put_servers(context, out, service, addresses);
+	put_servers(context, out, name, port, addresses);
 	sk_buf_printf(out, " keepalive 8; keepalive_timeout 4s; }\nupstream souk_%s_new {", name);
-	put_servers(context, out, service, addresses);
+	put_servers(context, out, name, port, addresses);
+	sk_buf_puts(out, " }\n");
+	if (live_port == 0)
+		return;
+	sk_buf_printf(out, "upstream souk_%s_live {", name);
+	put_servers(context, out, sk_arena_printf(context->arena, "%s-live", name), live_port,
+		    addresses);
 	sk_buf_puts(out, " }\n");
 }
 
@@ -380,7 +390,9 @@ static enum sk_status render_targets(struct sk_context *context, const struct cJ
 
 		sk_json_begin_object(&json, NULL);
 		sk_json_begin_array(&json, "targets");
-		while ((address = next_address(context, service, addresses, &at)) != NULL)
+		while ((address = next_address(context, topology_text(service, "name"),
+					       topology_int(service, "port"), addresses, &at)) !=
+		       NULL)
 			sk_json_text(&json, NULL, address);
 		sk_json_end_array(&json);
 		sk_json_begin_object(&json, "labels");
