@@ -4,7 +4,8 @@
 usage: check.py [--topology build/topology.json]
 
 openapi.yaml: no key twice, every reference leads somewhere, path parameters are declared,
-operation ids are unique; with --topology, its calls are exactly the services' routes.
+operation ids are unique; with --topology, its calls are exactly the services' routes, and those
+that stay open are the ones that answer with text/event-stream.
 asyncapi.yaml: every event of souk/*/v1/events.proto has one channel, named as its
 subject, and there are no others.
 """
@@ -69,6 +70,12 @@ def calls(document: dict):
             yield method, path, item.get("parameters", []) + item[method].get("parameters", []), item[method]
 
 
+def stays_open(document: dict, operation: dict) -> bool:
+    answer = operation["responses"].get("200", {})
+    answer = resolve(document, answer["$ref"]) if "$ref" in answer else answer
+    return "text/event-stream" in answer.get("content", {})
+
+
 def check_openapi(topology: str | None) -> list[str]:
     document = load("openapi.yaml")
     problems, ids = dead_references("openapi.yaml", document), []
@@ -85,6 +92,9 @@ def check_openapi(topology: str | None) -> list[str]:
         written = {(method, path) for method, path, *_ in calls(document)}
         problems += [f"openapi.yaml: {m} {p} is a route and not here" for m, p in sorted(routes - written)]
         problems += [f"openapi.yaml: {m} {p} is no service's route" for m, p in sorted(written - routes)]
+        live = {(r["method"].lower(), r["path"]) for s in services for r in s.get("routes", []) if "live" in r["flags"]}
+        streams = {(m, p) for m, p, _, operation in calls(document) if stays_open(document, operation)}
+        problems += [f"openapi.yaml: {m} {p} stays open on one side only" for m, p in sorted(live ^ streams)]
     return problems
 
 

@@ -1,5 +1,6 @@
 #include "order.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #include "sk_audit.h"
@@ -73,12 +74,17 @@ static enum sk_status place(struct sk_tx *tx, struct sk_request *request, struct
 	const char *access_token = guest ? sk_token_make(context->arena) : NULL;
 	struct order order = new_order(request, &placing->draft, access_token);
 	struct order_price *prices = NULL;
+	struct order_moment moment;
 	enum sk_status st = order_store_prices(tx, &placing->draft, &prices);
 
 	if (st == SK_OK)
 		st = order_draft_price(&fields, context, &placing->draft, prices, &order);
 	if (st == SK_OK)
 		st = order_place(tx, &order, order_patience_ms(&order, 0, placing->service));
+	if (st == SK_OK) {
+		moment = order_moment_placed(&order);
+		st = order_remember(tx, placing->service, &order, &moment);
+	}
 	if (st == SK_OK)
 		st = order_tell(tx, &order, ORDER_SEND_CREATED, NULL);
 	if (st == SK_OK)
@@ -117,6 +123,17 @@ static enum sk_status check_access(struct sk_request *request, const struct orde
 		       "there is no such order");
 }
 
+/* The order of the path, if the caller may see it. */
+static enum sk_status find_order(struct sk_request *request, const struct order_service *service,
+				 const char **id, struct order_head *head)
+{
+	enum sk_status st = sk_request_id(request, "id", id);
+
+	if (st == SK_OK)
+		st = order_store_head(service->parts->pg, sk_request_context(request), *id, head);
+	return st == SK_OK ? check_access(request, head) : st;
+}
+
 static enum sk_status load_order(struct sk_request *request, struct order_service *service,
 				 const char *id, int64_t *version, const char **body)
 {
@@ -145,12 +162,8 @@ static enum sk_status get_order(struct sk_request *request, struct sk_reply *rep
 	struct sk_arena *arena = sk_request_arena(request);
 	struct order_head head;
 	const char *id, *body;
-	enum sk_status st = sk_request_id(request, "id", &id);
+	enum sk_status st = find_order(request, service, &id, &head);
 
-	if (st == SK_OK)
-		st = order_store_head(service->parts->pg, sk_request_context(request), id, &head);
-	if (st == SK_OK)
-		st = check_access(request, &head);
 	if (st == SK_OK)
 		st = load_order(request, service, id, &head.version, &body);
 	if (st != SK_OK)
@@ -160,6 +173,82 @@ static enum sk_status get_order(struct sk_request *request, struct sk_reply *rep
 		sk_reply_bytes(reply, 200, "application/json", body, strlen(body));
 	return SK_OK;
 }
+
+/* ---- following ---- */
+
+/* A cursor of the timeline is the version that stood last on the page. */
+static enum sk_status decode_page(struct sk_request *request, struct order_moments_wanted *wanted)
+{
+	struct sk_page page;
+	char *end = NULL;
+	enum sk_status st = sk_request_page(request, &page);
+
+	if (st != SK_OK)
+		return st;
+	wanted->limit = page.limit + 1; /* one more tells whether there is a next page */
+	wanted->after = page.after != NULL ? strtoll(page.after, &end, 10) : 0;
+	if (page.after != NULL && (end == page.after || *end != '\0'))
+		return sk_fail(sk_request_context(request), SK_INVALID, "invalid_cursor",
+			       "the cursor is not one of ours");
+	return SK_OK;
+}
+
+static const char *cursor_after(struct sk_arena *arena, const struct order_moment *moment)
+{
+	return sk_cursor_make(arena, sk_arena_printf(arena, "%lld", (long long)moment->version));
+}
+
+/* GET /v1/orders/{id}/timeline: each step with its time, the oldest first. */
+static enum sk_status get_timeline(struct sk_request *request, struct sk_reply *reply, void *app)
+{
+	struct order_service *service = app;
+	struct order_moments_wanted wanted;
+	struct order_moments moments;
+	struct order_head head;
+	const char *cursor = NULL;
+	struct sk_json *json;
+	enum sk_status st = decode_page(request, &wanted);
+
+	if (st == SK_OK)
+		st = find_order(request, service, &wanted.order_id, &head);
+	if (st == SK_OK)
+		st = order_store_moments(service->parts->pg, sk_request_context(request), &wanted,
+					 &moments);
+	if (st != SK_OK)
+		return st;
+	if (moments.count == wanted.limit) {
+		moments.count--;
+		cursor = cursor_after(sk_request_arena(request), &moments.list[moments.count - 1]);
+	}
+	sk_reply_header(reply, "Cache-Control", "private, no-store");
+	json = sk_reply_json(reply, 200);
+	sk_json_begin_list(json);
+	for (int i = 0; i < moments.count; i++)
+		order_moment_write(json, &moments.list[i]);
+	sk_json_end_list(json, cursor);
+	return SK_OK;
+}
+
+/* GET /v1/orders/{id}/events: the same, as it happens. A version that the order has not
+ * reached cannot have come from here: such a client is told all. */
+static enum sk_status get_events(struct sk_request *request, struct sk_reply *reply, void *app)
+{
+	struct order_service *service = app;
+	struct order_moments_wanted from = { .limit = 0 };
+	struct order_head head;
+	enum sk_status st = sk_request_last_event_id(request, &from.after);
+
+	if (st == SK_OK)
+		st = find_order(request, service, &from.order_id, &head);
+	if (st != SK_OK)
+		return st;
+	if (from.after > head.version)
+		from.after = 0;
+	order_follow(service, reply, &from);
+	return SK_OK;
+}
+
+/* ---- lists ---- */
 
 static enum sk_status decode_filter(struct sk_request *request, struct order_filter *filter)
 {
@@ -342,6 +431,8 @@ const struct sk_route ORDER_ROUTES[] = {
 	  SK_BODY_JSON | SK_IDEMPOTENT | SK_KEY_REQUIRED, ORDER_BODY_MAX_BYTES, NULL },
 	{ "GET", "/v1/orders", get_orders, SK_CUSTOMER, 0, 0, NULL },
 	{ "GET", "/v1/orders/{id}", get_order, SK_GUEST, 0, 0, NULL },
+	{ "GET", "/v1/orders/{id}/timeline", get_timeline, SK_GUEST, 0, 0, NULL },
+	{ "GET", "/v1/orders/{id}/events", get_events, SK_GUEST, SK_LIVE, 0, NULL },
 	{ "POST", "/v1/orders/{id}/cancel", post_cancel, SK_GUEST, SK_IDEMPOTENT, 0, NULL },
 	{ "POST", "/v1/orders/{id}/refunds", post_refund, SK_STAFF, SK_BODY_JSON | SK_IDEMPOTENT, 0,
 	  NULL },

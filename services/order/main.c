@@ -22,17 +22,20 @@ static const struct sk_stream STREAMS[] = {
 	{ .name = NULL },
 };
 
+static const char *const WATCHES[] = { ORDER_WATCHED, NULL };
 static const char *const KEYS[] = { "order:*", NULL };
 
 static enum sk_status open_service(struct sk_parts *parts, void *app, struct sk_context *context)
 {
 	struct order_service *service = app;
 
-	(void)context;
 	service->parts = parts;
 	service->providers = sk_config_text(parts->config, "ORDER_PAYMENT_PROVIDERS");
 	service->resend_ms = sk_config_int(parts->config, "ORDER_RESEND_S") * 1000;
 	service->step_timeout_ms = sk_config_int(parts->config, "ORDER_STEP_TIMEOUT_S") * 1000;
+	if (order_watch(service) != SK_OK)
+		return sk_fail(context, SK_UNAVAILABLE, "cannot_watch",
+			       "cannot subscribe to " ORDER_WATCHED);
 	return SK_OK;
 }
 
@@ -40,6 +43,7 @@ static const struct sk_service ORDER_SERVICE = {
 	.name = "order",
 	.summary = "takes orders and leads them through stock, payment and shipping",
 	.port = 8104,
+	.live_port = 8154,
 	.uses_pg = true,
 	.uses_kv = true,
 	.config = CONFIG,
@@ -47,6 +51,7 @@ static const struct sk_service ORDER_SERVICE = {
 	.consumers = ORDER_CONSUMERS,
 	.sweeps = SWEEPS,
 	.streams = STREAMS,
+	.watches = WATCHES,
 	.keys = KEYS,
 	.migrations = ORDER_MIGRATIONS,
 	.open = open_service,

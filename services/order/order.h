@@ -13,6 +13,7 @@
 #include "sk_service.h"
 
 #define ORDER_STREAM	      "orders"
+#define ORDER_WATCHED	      "orders.*.*" /* what has streams look at their order */
 #define ORDER_SWEEP_DEADLINES "order-deadlines"
 
 #define ORDER_ITEMS_MAX	       1000
@@ -199,6 +200,27 @@ struct order_filter {
 	int limit;
 };
 
+/* One step of an order's way. Strings are never NULL, but for currency before it is stored. */
+struct order_moment {
+	int64_t version, at_us;
+	const char *event, *status; /* what happened, and what the order was then */
+	const char *told;	    /* "orders.cancelled orders.refund_requested" */
+	const char *reason, *carrier, *tracking_number;
+	int64_t amount_minor; /* 0: none */
+	const char *currency;
+};
+
+struct order_moments {
+	struct order_moment *list;
+	int count;
+};
+
+struct order_moments_wanted {
+	const char *order_id;
+	int64_t after; /* a version */
+	int limit;
+};
+
 struct order_service {
 	struct sk_parts *parts;
 	const char *providers; /* "test,other" */
@@ -212,6 +234,7 @@ const char *order_status_name(enum order_status status);
 /* ORDER_STATUSES where the word is none. */
 enum order_status order_status_parse(const char *name);
 const char *order_event_name(enum order_event event);
+const char *order_send_subject(enum order_sends send); /* "orders.paid" */
 struct order_step order_next(enum order_status status, enum order_event event);
 /* The table as a Mermaid state diagram. */
 void order_workflow_print(FILE *out);
@@ -283,6 +306,25 @@ void order_write(struct sk_json *json, const char *key, const struct order *orde
 /* Its ETag, without the quotes. */
 const char *order_tag(struct sk_arena *arena, int64_t version);
 
+/* ---- timeline.c: pure ---- */
+
+struct order_moment order_moment_placed(const struct order *order);
+/* What the order's step, already taken, adds to its timeline. */
+struct order_moment order_moment_of(struct sk_arena *arena, const struct order *order,
+				    const struct order_fact *fact, unsigned sends);
+void order_moment_write(struct sk_json *json, const struct order_moment *moment);
+
+/* ---- live.c ---- */
+
+/* Answers with the order's moments from there on, as they come. */
+void order_follow(const struct order_service *service, struct sk_reply *reply,
+		  const struct order_moments_wanted *from);
+/* Adds the moment to the held order's timeline; who looks on is told after the commit. */
+SK_MUST_CHECK enum sk_status order_remember(struct sk_tx *tx, const struct order_service *service,
+					    const struct order *order,
+					    const struct order_moment *moment);
+SK_MUST_CHECK enum sk_status order_watch(struct order_service *service);
+
 /* ---- workflow.c: the only place that moves an order ---- */
 
 /* Does to the held order what the table says, and tells. SK_NOT_FOUND: too early;
@@ -322,6 +364,15 @@ SK_MUST_CHECK enum sk_status order_store_list(struct sk_pg *pg, struct sk_contex
 SK_MUST_CHECK enum sk_status order_store_hold_due(struct sk_tx *tx, struct orders *due);
 SK_MUST_CHECK enum sk_status order_store_wait(struct sk_tx *tx, const char *id, int attempts,
 					      int64_t patience_ms);
+
+/* ---- store_timeline.c ---- */
+
+SK_MUST_CHECK enum sk_status order_store_add_moment(struct sk_tx *tx, const char *order_id,
+						    const struct order_moment *moment);
+/* The oldest first. */
+SK_MUST_CHECK enum sk_status order_store_moments(struct sk_pg *pg, struct sk_context *context,
+						 const struct order_moments_wanted *wanted,
+						 struct order_moments *moments);
 
 /* ---- store_parts.c: shipments, refunds, the price list ---- */
 

@@ -68,6 +68,7 @@ static enum sk_status go(struct sk_tx *tx, const struct order_service *service, 
 {
 	const struct order was = *order;
 	struct order_fact told = *fact;
+	struct order_moment moment;
 	struct order_refund refund = { .amount_minor = 0 };
 	unsigned sends = step->sends;
 	enum sk_status st;
@@ -82,6 +83,10 @@ static enum sk_status go(struct sk_tx *tx, const struct order_service *service, 
 			sends &= ~(unsigned)ORDER_SEND_REFUND_REQUEST;
 	}
 	st = order_store_move(tx, &was, order, first_patience_ms(order, service));
+	if (st == SK_OK) {
+		moment = order_moment_of(sk_tx_arena(tx), order, &told, sends);
+		st = order_remember(tx, service, order, &moment);
+	}
 	if (st == SK_OK)
 		st = record_parts(tx, order, fact);
 	if (st == SK_OK && refund.amount_minor > 0)

@@ -237,6 +237,14 @@ const char *order_event_name(enum order_event event)
 	return EVENT_NAMES[event];
 }
 
+const char *order_send_subject(enum order_sends send)
+{
+	for (size_t i = 0; i < sizeof(SEND_NAMES) / sizeof(*SEND_NAMES); i++)
+		if (SEND_NAMES[i].send == send)
+			return SEND_NAMES[i].subject;
+	return "";
+}
+
 struct order_step order_next(enum order_status status, enum order_event event)
 {
 	return STEPS[status][event];
