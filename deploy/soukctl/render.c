@@ -290,7 +290,7 @@ static void put_locations(struct sk_context *context, struct sk_buf *out,
 }
 
 /* The next address of a name: of its "name=host:port" lines, from *at on, or else (the first time)
- * its own port on loopback. NULL: no further one. */
+ * the port on loopback. NULL: no further one. */
 static const char *next_address(struct sk_context *context, const char *name, int port,
 				const char *addresses, const char **at)
 {
@@ -325,7 +325,7 @@ static void put_servers(struct sk_context *context, struct sk_buf *out, const ch
 
 /* Each service twice: with connections that are kept, and (_new) with one for each request. Those
  * that are kept are fewer than a service's threads, each of which waits with one, and end
- * here long before the service would end them. And, where it has them, the port for its streams. */
+ * here before the service would end them (5 s). And, where it has them, the port for its streams. */
 static void put_upstreams(struct sk_context *context, struct sk_buf *out,
 			  const struct cJSON *service, const char *addresses)
 {
@@ -386,17 +386,16 @@ static enum sk_status render_targets(struct sk_context *context, const struct cJ
 	sk_json_begin_array(&json, NULL);
 	cJSON_ArrayForEach(service, topology_list(topology, "services"))
 	{
-		const char *at = NULL, *address;
+		const char *name = topology_text(service, "name"), *at = NULL, *address;
+		int port = topology_int(service, "port");
 
 		sk_json_begin_object(&json, NULL);
 		sk_json_begin_array(&json, "targets");
-		while ((address = next_address(context, topology_text(service, "name"),
-					       topology_int(service, "port"), addresses, &at)) !=
-		       NULL)
+		while ((address = next_address(context, name, port, addresses, &at)) != NULL)
 			sk_json_text(&json, NULL, address);
 		sk_json_end_array(&json);
 		sk_json_begin_object(&json, "labels");
-		sk_json_text(&json, "service", topology_text(service, "name"));
+		sk_json_text(&json, "service", name);
 		sk_json_end_object(&json);
 		sk_json_end_object(&json);
 	}

@@ -25,10 +25,13 @@ BUILD = ROOT / os.environ.get("SOUK_BUILD", "build")
 PORT_BASE = int(os.environ.get("SOUK_TEST_PORT_BASE", "20000"))
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+def free_ports(count: int) -> list[int]:
+    """As many, all of them different."""
+    with contextlib.ExitStack() as probes:
+        sockets = [probes.enter_context(socket.socket()) for _ in range(count)]
+        for probe in sockets:
+            probe.bind(("127.0.0.1", 0))
+        return [probe.getsockname()[1] for probe in sockets]
 
 
 class Stack:
@@ -204,13 +207,15 @@ class Service(Client):
     """One service as a process of its own, with the stack's stores."""
 
     def __init__(self, stack: Stack, name: str, **environment: str):
-        port = free_port()
+        port, live_port = free_ports(2)
         super().__init__(f"http://127.0.0.1:{port}")
+        self.live_url = f"http://127.0.0.1:{live_port}"
         self.name, self.stack = name, stack
         folder = stack.folder / "secrets" / name
         variables = os.environ | {
             "POSTGRES_URL_FILE": str(folder / "postgres_url"), "VALKEY_URL_FILE": str(folder / "valkey_url"),
-            "NATS_URL_FILE": str(folder / "nats_url"), "HTTP_LISTEN": f"127.0.0.1:{port}"}
+            "NATS_URL_FILE": str(folder / "nats_url"), "HTTP_LISTEN": f"127.0.0.1:{port}",
+            "LIVE_LISTEN": f"127.0.0.1:{live_port}"}
         if name in ("payment", "shipping"):
             variables[f"{name.upper()}_WEBHOOK_SECRET_FILE"] = str(folder / "webhook_secret")
         self.log_path = stack.folder / "log" / f"contract-{name}.log"
