@@ -325,7 +325,7 @@ static void put_servers(struct sk_context *context, struct sk_buf *out, const ch
 
 /* Each service twice: with connections that are kept, and (_new) with one for each request. Those
  * that are kept are fewer than a service's threads, each of which waits with one, and end
- * here before the service would end them (5 s). And, where it has them, the port for its streams. */
+ * here long before the service would end them. And, where it has them, the port for its streams. */
 static void put_upstreams(struct sk_context *context, struct sk_buf *out,
 			  const struct cJSON *service, const char *addresses)
 {
