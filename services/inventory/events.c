@@ -82,6 +82,16 @@ static enum sk_status tell_released(struct sk_tx *tx, const struct inventory_res
 	return tell(tx, "released", order->order_id, &body.base);
 }
 
+static enum sk_status tell_expired(struct sk_tx *tx, const struct inventory_reservation *order)
+{
+	Souk__Inventory__V1__StockExpired body;
+
+	souk__inventory__v1__stock_expired__init(&body);
+	body.order_id = text(tx, order->order_id);
+	body.version = order->version;
+	return tell(tx, "expired", order->order_id, &body.base);
+}
+
 enum sk_status inventory_tell(struct sk_tx *tx, enum inventory_answer answer,
 			      const struct inventory_reservation *reservation)
 {
@@ -94,6 +104,8 @@ enum sk_status inventory_tell(struct sk_tx *tx, enum inventory_answer answer,
 		return tell_sold(tx, reservation);
 	case INVENTORY_SAY_RELEASED:
 		return tell_released(tx, reservation);
+	case INVENTORY_SAY_EXPIRED:
+		return tell_expired(tx, reservation);
 	case INVENTORY_SAY_NOTHING:
 		break;
 	}
@@ -169,20 +181,18 @@ static enum sk_status on_order_created(struct sk_tx *tx, const struct sk_message
 		.count = (int)told->n_lines,
 	};
 
-	(void)app;
 	for (size_t i = 0; i < told->n_lines; i++) {
 		order.lines[i].sku = told->lines[i]->sku;
 		order.lines[i].quantity = told->lines[i]->quantity;
 	}
-	return inventory_advance(tx, INVENTORY_ORDER_CREATED, &order);
+	return inventory_advance(tx, app, INVENTORY_ORDER_CREATED, &order);
 }
 
 static enum sk_status on_order_paid(struct sk_tx *tx, const struct sk_message *message, void *app)
 {
 	const Souk__Orders__V1__OrderPaid *told = (const void *)message->body;
 
-	(void)app;
-	return inventory_advance(tx, INVENTORY_ORDER_PAID,
+	return inventory_advance(tx, app, INVENTORY_ORDER_PAID,
 				 &(struct inventory_reservation) { .order_id = told->order_id });
 }
 
@@ -191,8 +201,7 @@ static enum sk_status on_order_payment_failed(struct sk_tx *tx, const struct sk_
 {
 	const Souk__Orders__V1__OrderPaymentFailed *told = (const void *)message->body;
 
-	(void)app;
-	return inventory_advance(tx, INVENTORY_ORDER_PAYMENT_FAILED,
+	return inventory_advance(tx, app, INVENTORY_ORDER_PAYMENT_FAILED,
 				 &(struct inventory_reservation) { .order_id = told->order_id });
 }
 
@@ -201,8 +210,16 @@ static enum sk_status on_order_cancelled(struct sk_tx *tx, const struct sk_messa
 {
 	const Souk__Orders__V1__OrderCancelled *told = (const void *)message->body;
 
-	(void)app;
-	return inventory_advance(tx, INVENTORY_ORDER_CANCELLED,
+	return inventory_advance(tx, app, INVENTORY_ORDER_CANCELLED,
+				 &(struct inventory_reservation) { .order_id = told->order_id });
+}
+
+static enum sk_status on_order_recalled(struct sk_tx *tx, const struct sk_message *message,
+					void *app)
+{
+	const Souk__Orders__V1__OrderRecalled *told = (const void *)message->body;
+
+	return inventory_advance(tx, app, INVENTORY_ORDER_RECALLED,
 				 &(struct inventory_reservation) { .order_id = told->order_id });
 }
 
@@ -244,12 +261,18 @@ static const struct sk_handler CANCELLED[] = {
 	{ NULL, NULL },
 };
 
+static const struct sk_handler RECALLED[] = {
+	{ &souk__orders__v1__order_recalled__descriptor, on_order_recalled },
+	{ NULL, NULL },
+};
+
 const struct sk_consumer INVENTORY_CONSUMERS[] = {
 	{ "inventory-catalog", "catalog", "catalog.product.*", PRODUCTS },
 	{ "inventory-created", "orders", "orders.created.*", CREATED },
 	{ "inventory-paid", "orders", "orders.paid.*", PAID },
 	{ "inventory-payment-failed", "orders", "orders.payment_failed.*", PAYMENT_FAILED },
 	{ "inventory-cancelled", "orders", "orders.cancelled.*", CANCELLED },
+	{ "inventory-recalled", "orders", "orders.recalled.*", RECALLED },
 	{ "inventory-carts", "carts", "carts.levels_lost.*", LEVELS_LOST },
 	{ NULL, NULL, NULL, NULL },
 };

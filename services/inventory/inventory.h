@@ -10,17 +10,20 @@
 
 #include "sk_service.h"
 
-#define INVENTORY_STREAM "inventory"
+#define INVENTORY_STREAM	 "inventory"
+#define INVENTORY_SWEEP_EXPIRIES "inventory-expiries"
 
 #define INVENTORY_QUANTITY_MAX	   1000000000 /* on hand, of one SKU */
 #define INVENTORY_REASON_MAX_BYTES 500
+#define INVENTORY_DUE_MAX	   64 /* reservations that one run of the sweep looks at */
 
 enum inventory_state {
 	INVENTORY_NONE, /* nothing is known of the order */
 	INVENTORY_RESERVED,
 	INVENTORY_REJECTED,
-	INVENTORY_RELEASED, /* given back, from reserved or sold */
+	INVENTORY_RELEASED, /* given back, from reserved or sold: the order is over */
 	INVENTORY_SOLD,
+	INVENTORY_EXPIRED,	   /* given back, since nothing was heard of the order for long */
 	INVENTORY_CANCELLED_EARLY, /* cancelled before it was created: nothing will be reserved */
 	INVENTORY_STATES,
 };
@@ -30,6 +33,8 @@ enum inventory_event {
 	INVENTORY_ORDER_PAID,
 	INVENTORY_ORDER_PAYMENT_FAILED,
 	INVENTORY_ORDER_CANCELLED,
+	INVENTORY_ORDER_RECALLED, /* no parcel leaves, or will leave */
+	INVENTORY_TIME_IS_UP,
 	INVENTORY_EVENTS,
 };
 
@@ -39,10 +44,15 @@ enum inventory_action {
 	INVENTORY_WAIT,	  /* came before what it follows from: deliver it again */
 	INVENTORY_DECIDE, /* reserve all lines, or reject */
 	INVENTORY_SELL,
+	INVENTORY_TAKE,	   /* reserve and sell in one step, or reject */
 	INVENTORY_RELEASE, /* give the reservation back */
 	INVENTORY_RETURN,  /* give back what was sold */
+	INVENTORY_EXPIRE,  /* give the reservation back, until the order asks again */
+	INVENTORY_CLOSE,   /* nothing is held; from now on nothing will be */
 	INVENTORY_ENTOMB,  /* remember that it is cancelled, before it is created */
 	INVENTORY_ANSWER,  /* nothing changes; tell (again) how it stands */
+	INVENTORY_IGNORE,  /* nothing changes, and nobody waits for an answer */
+	INVENTORY_ACTIONS,
 };
 
 /* What is told of an order. */
@@ -52,6 +62,7 @@ enum inventory_answer {
 	INVENTORY_SAY_REJECTED,
 	INVENTORY_SAY_SOLD,
 	INVENTORY_SAY_RELEASED,
+	INVENTORY_SAY_EXPIRED,
 };
 
 struct inventory_step {
@@ -82,6 +93,12 @@ struct inventory_reservation {
 	enum inventory_state state;
 	int64_t version;
 	struct inventory_line *lines; /* sorted by SKU, each once */
+	int count;
+	int64_t overdue_ms; /* since its time was up; only of those that are due */
+};
+
+struct inventory_reservations {
+	struct inventory_reservation *list;
 	int count;
 };
 
@@ -119,6 +136,7 @@ struct inventory_product {
 
 struct inventory_service {
 	struct sk_parts *parts;
+	int64_t reservation_ms; /* how long one is held for an order that is not heard of */
 };
 
 /* ---- rules.c: pure ---- */
@@ -137,8 +155,12 @@ void inventory_sort(struct inventory_reservation *reservation);
 bool inventory_allocate(struct inventory_reservation *reservation,
 			const struct inventory_levels *levels);
 
-/* What SELL, RELEASE and RETURN, and DECIDE where all is there, change. */
+/* What an action changes in the stock; DECIDE and TAKE where all is there. */
 struct inventory_change inventory_change_of(enum inventory_action action);
+
+/* Whether a reservation whose time is up so long was missed because we were down: then nobody
+ * could say that it is still wanted, and it gets its time once more. */
+bool inventory_missed(int64_t overdue_ms);
 
 /* Whether on hand may change by delta. SK_CONFLICT ("stock_reserved"): below what orders hold.
  * SK_INVALID ("stock_out_of_range"): beyond INVENTORY_QUANTITY_MAX. */
@@ -150,8 +172,13 @@ SK_MUST_CHECK enum sk_status inventory_check_delta(struct sk_context *context,
 
 /* Does to the order's reservation what the table says, and tells. lines may be NULL but for
  * ORDER_CREATED. SK_NOT_FOUND: too early. SK_CONFLICT: refused. */
-SK_MUST_CHECK enum sk_status inventory_advance(struct sk_tx *tx, enum inventory_event event,
+SK_MUST_CHECK enum sk_status inventory_advance(struct sk_tx *tx,
+					       const struct inventory_service *service,
+					       enum inventory_event event,
 					       const struct inventory_reservation *order);
+/* The sweep over reservations whose time is up. */
+SK_MUST_CHECK enum sk_status inventory_sweep_expiries(struct sk_context *context, void *app,
+						      bool *again);
 
 /* ---- events.c ---- */
 
@@ -170,12 +197,20 @@ SK_MUST_CHECK enum sk_status inventory_store_take_turn(struct sk_tx *tx);
 /* The order's reservation with its lines; state NONE where there is none. */
 SK_MUST_CHECK enum sk_status inventory_store_find(struct sk_tx *tx, const char *order_id,
 						  struct inventory_reservation *reservation);
-/* Adds it with its lines. */
-SK_MUST_CHECK enum sk_status inventory_store_add(struct sk_tx *tx,
-						 struct inventory_reservation *reservation);
+/* Adds it with its lines; in state RESERVED it is held for hold_ms. */
+SK_MUST_CHECK enum sk_status
+inventory_store_add(struct sk_tx *tx, struct inventory_reservation *reservation, int64_t hold_ms);
 SK_MUST_CHECK enum sk_status inventory_store_move(struct sk_tx *tx,
 						  struct inventory_reservation *reservation,
-						  enum inventory_state next);
+						  enum inventory_state next, int64_t hold_ms);
+/* Writes which lines are short. */
+SK_MUST_CHECK enum sk_status
+inventory_store_shortages(struct sk_tx *tx, const struct inventory_reservation *reservation);
+/* Up to INVENTORY_DUE_MAX reservations whose time is up, without their lines. */
+SK_MUST_CHECK enum sk_status inventory_store_due(struct sk_tx *tx,
+						 struct inventory_reservations *due);
+SK_MUST_CHECK enum sk_status inventory_store_prolong(struct sk_tx *tx, const char *order_id,
+						     int64_t hold_ms);
 /* Locks the rows of the lines, sorted by SKU, and reads them. */
 SK_MUST_CHECK enum sk_status inventory_store_hold(struct sk_tx *tx,
 						  const struct inventory_reservation *reservation,

@@ -1,5 +1,17 @@
 #include "inventory.h"
 
+static const struct sk_config_field CONFIG[] = {
+	{ "INVENTORY_RESERVATION_S", SK_CONFIG_INT, "3600", 1, 604800, 0,
+	  "seconds that stock stays reserved for an order that is not heard of; more than "
+	  "ORDER_STEP_TIMEOUT_S" },
+	{ NULL, SK_CONFIG_TEXT, NULL, 0, 0, 0, NULL },
+};
+
+static const struct sk_sweep SWEEPS[] = {
+	{ INVENTORY_SWEEP_EXPIRIES, 1000, 10000, inventory_sweep_expiries },
+	{ NULL, 0, 0, NULL },
+};
+
 static const struct sk_stream STREAMS[] = {
 	{ .name = INVENTORY_STREAM, .retell = inventory_retell },
 	{ .name = NULL },
@@ -11,6 +23,7 @@ static enum sk_status open_service(struct sk_parts *parts, void *app, struct sk_
 
 	(void)context;
 	service->parts = parts;
+	service->reservation_ms = sk_config_int(parts->config, "INVENTORY_RESERVATION_S") * 1000;
 	return SK_OK;
 }
 
@@ -20,8 +33,10 @@ static const struct sk_service INVENTORY_SERVICE = {
 	.port = 8105,
 	.uses_pg = true,
 	.uses_kv = true,
+	.config = CONFIG,
 	.routes = INVENTORY_ROUTES,
 	.consumers = INVENTORY_CONSUMERS,
+	.sweeps = SWEEPS,
 	.streams = STREAMS,
 	.migrations = INVENTORY_MIGRATIONS,
 	.open = open_service,

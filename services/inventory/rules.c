@@ -3,10 +3,15 @@
  * The table says what an order's event does to its reservation. Events of one order come
  * by several consumers and in any order; the cells that are not obvious:
  *
+ * - SOLD x ORDER_CANCELLED gives nothing back: the parcel may have left already. The order finds
+ *   that out first, and says ORDER_RECALLED where none leaves.
  * - NONE x ORDER_CANCELLED leaves a tombstone. OrderCreated may still be on its way, and what
  *   it would reserve nobody would ever give back.
  * - RELEASED x ORDER_PAID: the cancel overtook the payment. Nothing is sold; the order
  *   knows, and asks for its refund elsewhere.
+ * - EXPIRED is a reservation that we gave up because nothing was heard of its order. An order that
+ *   comes back gets its goods if they are still there (ORDER_PAID: sold at once), else REJECTED,
+ *   which is final; one that is over closes it, so that a late ORDER_PAID takes nothing.
  * - Any question asked again is answered again, since the order asks again only when
  *   it did not hear the answer. SOLD x ORDER_CREATED therefore says reserved: that was it. */
 #include "inventory.h"
@@ -14,10 +19,17 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* Far more than a sweep of a second is ever late by itself. */
+#define MISSED_MS ((int64_t)60 * 1000)
+
 static const char *const STATE_NAMES[INVENTORY_STATES] = {
-	[INVENTORY_NONE] = "none",	   [INVENTORY_RESERVED] = "reserved",
-	[INVENTORY_REJECTED] = "rejected", [INVENTORY_RELEASED] = "released",
-	[INVENTORY_SOLD] = "sold",	   [INVENTORY_CANCELLED_EARLY] = "cancelled_early",
+	[INVENTORY_NONE] = "none",
+	[INVENTORY_RESERVED] = "reserved",
+	[INVENTORY_REJECTED] = "rejected",
+	[INVENTORY_RELEASED] = "released",
+	[INVENTORY_SOLD] = "sold",
+	[INVENTORY_EXPIRED] = "expired",
+	[INVENTORY_CANCELLED_EARLY] = "cancelled_early",
 };
 
 static const struct inventory_step STEPS[INVENTORY_STATES][INVENTORY_EVENTS] = {
@@ -26,36 +38,56 @@ static const struct inventory_step STEPS[INVENTORY_STATES][INVENTORY_EVENTS] = {
 		[INVENTORY_ORDER_PAID] = { INVENTORY_WAIT, INVENTORY_SAY_NOTHING },
 		[INVENTORY_ORDER_PAYMENT_FAILED] = { INVENTORY_WAIT, INVENTORY_SAY_NOTHING },
 		[INVENTORY_ORDER_CANCELLED] = { INVENTORY_ENTOMB, INVENTORY_SAY_NOTHING },
+		[INVENTORY_ORDER_RECALLED] = { INVENTORY_ENTOMB, INVENTORY_SAY_NOTHING },
+		[INVENTORY_TIME_IS_UP] = { INVENTORY_IGNORE, INVENTORY_SAY_NOTHING },
 	},
 	[INVENTORY_RESERVED] = {
 		[INVENTORY_ORDER_CREATED] = { INVENTORY_ANSWER, INVENTORY_SAY_RESERVED },
 		[INVENTORY_ORDER_PAID] = { INVENTORY_SELL, INVENTORY_SAY_NOTHING },
 		[INVENTORY_ORDER_PAYMENT_FAILED] = { INVENTORY_RELEASE, INVENTORY_SAY_NOTHING },
 		[INVENTORY_ORDER_CANCELLED] = { INVENTORY_RELEASE, INVENTORY_SAY_NOTHING },
+		[INVENTORY_ORDER_RECALLED] = { INVENTORY_RELEASE, INVENTORY_SAY_NOTHING },
+		[INVENTORY_TIME_IS_UP] = { INVENTORY_EXPIRE, INVENTORY_SAY_NOTHING },
 	},
 	[INVENTORY_REJECTED] = {
 		[INVENTORY_ORDER_CREATED] = { INVENTORY_ANSWER, INVENTORY_SAY_REJECTED },
-		[INVENTORY_ORDER_PAID] = { INVENTORY_REFUSE, INVENTORY_SAY_NOTHING },
-		[INVENTORY_ORDER_PAYMENT_FAILED] = { INVENTORY_REFUSE, INVENTORY_SAY_NOTHING },
+		[INVENTORY_ORDER_PAID] = { INVENTORY_ANSWER, INVENTORY_SAY_REJECTED },
+		[INVENTORY_ORDER_PAYMENT_FAILED] = { INVENTORY_ANSWER, INVENTORY_SAY_RELEASED },
 		[INVENTORY_ORDER_CANCELLED] = { INVENTORY_ANSWER, INVENTORY_SAY_RELEASED },
+		[INVENTORY_ORDER_RECALLED] = { INVENTORY_ANSWER, INVENTORY_SAY_RELEASED },
+		[INVENTORY_TIME_IS_UP] = { INVENTORY_IGNORE, INVENTORY_SAY_NOTHING },
 	},
 	[INVENTORY_RELEASED] = {
 		[INVENTORY_ORDER_CREATED] = { INVENTORY_ANSWER, INVENTORY_SAY_RELEASED },
 		[INVENTORY_ORDER_PAID] = { INVENTORY_ANSWER, INVENTORY_SAY_RELEASED },
 		[INVENTORY_ORDER_PAYMENT_FAILED] = { INVENTORY_ANSWER, INVENTORY_SAY_RELEASED },
 		[INVENTORY_ORDER_CANCELLED] = { INVENTORY_ANSWER, INVENTORY_SAY_RELEASED },
+		[INVENTORY_ORDER_RECALLED] = { INVENTORY_ANSWER, INVENTORY_SAY_RELEASED },
+		[INVENTORY_TIME_IS_UP] = { INVENTORY_IGNORE, INVENTORY_SAY_NOTHING },
 	},
 	[INVENTORY_SOLD] = {
 		[INVENTORY_ORDER_CREATED] = { INVENTORY_ANSWER, INVENTORY_SAY_RESERVED },
 		[INVENTORY_ORDER_PAID] = { INVENTORY_ANSWER, INVENTORY_SAY_SOLD },
 		[INVENTORY_ORDER_PAYMENT_FAILED] = { INVENTORY_REFUSE, INVENTORY_SAY_NOTHING },
-		[INVENTORY_ORDER_CANCELLED] = { INVENTORY_RETURN, INVENTORY_SAY_NOTHING },
+		[INVENTORY_ORDER_CANCELLED] = { INVENTORY_IGNORE, INVENTORY_SAY_NOTHING },
+		[INVENTORY_ORDER_RECALLED] = { INVENTORY_RETURN, INVENTORY_SAY_NOTHING },
+		[INVENTORY_TIME_IS_UP] = { INVENTORY_IGNORE, INVENTORY_SAY_NOTHING },
+	},
+	[INVENTORY_EXPIRED] = {
+		[INVENTORY_ORDER_CREATED] = { INVENTORY_DECIDE, INVENTORY_SAY_NOTHING },
+		[INVENTORY_ORDER_PAID] = { INVENTORY_TAKE, INVENTORY_SAY_NOTHING },
+		[INVENTORY_ORDER_PAYMENT_FAILED] = { INVENTORY_CLOSE, INVENTORY_SAY_NOTHING },
+		[INVENTORY_ORDER_CANCELLED] = { INVENTORY_CLOSE, INVENTORY_SAY_NOTHING },
+		[INVENTORY_ORDER_RECALLED] = { INVENTORY_CLOSE, INVENTORY_SAY_NOTHING },
+		[INVENTORY_TIME_IS_UP] = { INVENTORY_IGNORE, INVENTORY_SAY_NOTHING },
 	},
 	[INVENTORY_CANCELLED_EARLY] = {
 		[INVENTORY_ORDER_CREATED] = { INVENTORY_ANSWER, INVENTORY_SAY_RELEASED },
 		[INVENTORY_ORDER_PAID] = { INVENTORY_ANSWER, INVENTORY_SAY_RELEASED },
 		[INVENTORY_ORDER_PAYMENT_FAILED] = { INVENTORY_ANSWER, INVENTORY_SAY_RELEASED },
 		[INVENTORY_ORDER_CANCELLED] = { INVENTORY_ANSWER, INVENTORY_SAY_RELEASED },
+		[INVENTORY_ORDER_RECALLED] = { INVENTORY_ANSWER, INVENTORY_SAY_RELEASED },
+		[INVENTORY_TIME_IS_UP] = { INVENTORY_IGNORE, INVENTORY_SAY_NOTHING },
 	},
 };
 
@@ -148,17 +180,28 @@ struct inventory_change inventory_change_of(enum inventory_action action)
 		return (struct inventory_change) { 0, +1, NULL };
 	case INVENTORY_SELL:
 		return (struct inventory_change) { -1, -1, "sale" };
+	case INVENTORY_TAKE:
+		return (struct inventory_change) { -1, 0, "sale" };
 	case INVENTORY_RELEASE:
+	case INVENTORY_EXPIRE:
 		return (struct inventory_change) { 0, -1, NULL };
 	case INVENTORY_RETURN:
 		return (struct inventory_change) { +1, 0, "return" };
 	case INVENTORY_REFUSE:
 	case INVENTORY_WAIT:
+	case INVENTORY_CLOSE:
 	case INVENTORY_ENTOMB:
 	case INVENTORY_ANSWER:
+	case INVENTORY_IGNORE:
+	case INVENTORY_ACTIONS:
 		break;
 	}
 	return (struct inventory_change) { 0, 0, NULL };
+}
+
+bool inventory_missed(int64_t overdue_ms)
+{
+	return overdue_ms > MISSED_MS;
 }
 
 enum sk_status inventory_check_delta(struct sk_context *context,

@@ -24,7 +24,9 @@ static const struct sk_sql SQL_FIND = {
 static const struct sk_sql SQL_ADD = {
 	"reservation_add",
 	"WITH added AS ("
-	" INSERT INTO reservation (order_id, state) VALUES ($1, $2) RETURNING order_id, version),"
+	" INSERT INTO reservation (order_id, state, expires_at)"
+	" VALUES ($1, $2, CASE WHEN $2 = 'reserved' THEN now() + $6 * interval '1 millisecond' END)"
+	" RETURNING order_id, version),"
 	" lines AS ("
 	" INSERT INTO reservation_line (order_id, sku, quantity, available)"
 	" SELECT added.order_id, line.sku, line.quantity, nullif(line.available, -1)"
@@ -35,9 +37,31 @@ static const struct sk_sql SQL_ADD = {
 
 static const struct sk_sql SQL_MOVE = {
 	"reservation_move",
-	"UPDATE reservation SET state = $3, version = version + 1, updated_at = now()"
+	"UPDATE reservation SET state = $3, version = version + 1, updated_at = now(),"
+	"  expires_at = CASE WHEN $3 = 'reserved' THEN now() + $4 * interval '1 millisecond' END"
 	" WHERE order_id = $1 AND state = $2"
 	" RETURNING version",
+};
+
+static const struct sk_sql SQL_SHORTAGES = {
+	"reservation_shortages",
+	"UPDATE reservation_line SET available = nullif(line.available, -1)"
+	" FROM unnest($2::text[], $3::bigint[]) AS line (sku, available)"
+	" WHERE order_id = $1 AND reservation_line.sku = line.sku",
+};
+
+/* SKIP LOCKED, though the caller has the turn: the rule for sweeps costs nothing. */
+static const struct sk_sql SQL_DUE = {
+	"reservation_due",
+	"SELECT order_id, (extract(epoch FROM now() - expires_at) * 1000)::bigint FROM reservation"
+	" WHERE state = 'reserved' AND expires_at <= now()"
+	" ORDER BY expires_at LIMIT $1 FOR UPDATE SKIP LOCKED",
+};
+
+static const struct sk_sql SQL_PROLONG = {
+	"reservation_prolong",
+	"UPDATE reservation SET expires_at = now() + $2 * interval '1 millisecond'"
+	" WHERE order_id = $1 AND state = 'reserved'",
 };
 
 /* Sorted, in the byte order of strcmp, so that two transactions take their locks in
@@ -261,36 +285,46 @@ static struct sk_param ids(struct sk_arena *arena, size_t count)
 	return sk_text_array(arena, list, count);
 }
 
-enum sk_status inventory_store_add(struct sk_tx *tx, struct inventory_reservation *reservation)
+/* What there is of the lines that are short, -1 of the others. */
+static struct sk_param shortages_of(struct sk_arena *arena,
+				    const struct inventory_reservation *reservation)
 {
-	struct sk_arena *arena = sk_tx_arena(tx);
 	size_t count = (size_t)reservation->count;
 	int64_t *available = sk_arena_array(arena, count + 1, sizeof(*available));
-	struct sk_rows rows;
-	enum sk_status st;
 
 	for (size_t i = 0; i < count; i++)
 		available[i] = reservation->lines[i].is_short ? reservation->lines[i].available
 							      : -1;
-	st = sk_tx_run(tx, &SQL_ADD,
-		       SK_PARAMS(sk_text(reservation->order_id),
-				 sk_text(inventory_state_name(reservation->state)),
-				 skus_of(arena, reservation), quantities_of(arena, reservation, 1),
-				 sk_int_array(arena, available, count)),
-		       &rows);
+	return sk_int_array(arena, available, count);
+}
+
+enum sk_status inventory_store_add(struct sk_tx *tx, struct inventory_reservation *reservation,
+				   int64_t hold_ms)
+{
+	struct sk_arena *arena = sk_tx_arena(tx);
+	struct sk_rows rows;
+	enum sk_status st = sk_tx_run(tx, &SQL_ADD,
+				      SK_PARAMS(sk_text(reservation->order_id),
+						sk_text(inventory_state_name(reservation->state)),
+						skus_of(arena, reservation),
+						quantities_of(arena, reservation, 1),
+						shortages_of(arena, reservation), sk_int(hold_ms)),
+				      &rows);
+
 	if (st == SK_OK)
 		reservation->version = sk_row_int(&rows, 0, 0);
 	return st;
 }
 
 enum sk_status inventory_store_move(struct sk_tx *tx, struct inventory_reservation *reservation,
-				    enum inventory_state next)
+				    enum inventory_state next, int64_t hold_ms)
 {
 	struct sk_rows rows;
 	enum sk_status st = sk_tx_run(tx, &SQL_MOVE,
 				      SK_PARAMS(sk_text(reservation->order_id),
 						sk_text(inventory_state_name(reservation->state)),
-						sk_text(inventory_state_name(next))),
+						sk_text(inventory_state_name(next)),
+						sk_int(hold_ms)),
 				      &rows);
 
 	if (st != SK_OK)
@@ -302,6 +336,41 @@ enum sk_status inventory_store_move(struct sk_tx *tx, struct inventory_reservati
 	reservation->state = next;
 	reservation->version = sk_row_int(&rows, 0, 0);
 	return SK_OK;
+}
+
+enum sk_status inventory_store_shortages(struct sk_tx *tx,
+					 const struct inventory_reservation *reservation)
+{
+	struct sk_arena *arena = sk_tx_arena(tx);
+
+	return sk_tx_run(tx, &SQL_SHORTAGES,
+			 SK_PARAMS(sk_text(reservation->order_id), skus_of(arena, reservation),
+				   shortages_of(arena, reservation)),
+			 NULL);
+}
+
+/* ---- writing: reservations whose time is up ---- */
+
+enum sk_status inventory_store_due(struct sk_tx *tx, struct inventory_reservations *due)
+{
+	struct sk_rows rows;
+	enum sk_status st = sk_tx_run(tx, &SQL_DUE, SK_PARAMS(sk_int(INVENTORY_DUE_MAX)), &rows);
+
+	if (st != SK_OK)
+		return st;
+	due->count = rows.count;
+	due->list = sk_arena_array(sk_tx_arena(tx), (size_t)rows.count + 1, sizeof(*due->list));
+	for (int i = 0; i < rows.count; i++)
+		due->list[i] = (struct inventory_reservation) {
+			.order_id = sk_row_text(&rows, i, 0),
+			.overdue_ms = sk_row_int(&rows, i, 1),
+		};
+	return SK_OK;
+}
+
+enum sk_status inventory_store_prolong(struct sk_tx *tx, const char *order_id, int64_t hold_ms)
+{
+	return sk_tx_run(tx, &SQL_PROLONG, SK_PARAMS(sk_text(order_id), sk_int(hold_ms)), NULL);
 }
 
 /* ---- writing: stock ---- */

@@ -373,6 +373,10 @@ static enum sk_status refund_amount(struct sk_context *context, const struct ref
 	char words[SK_MONEY_TEXT_BYTES];
 
 	*amount_minor = refunding->amount.minor > 0 ? refunding->amount.minor : left;
+	if (order->payment != ORDER_PAYMENT_CAPTURED)
+		return sk_fail(context, SK_CONFLICT, "order_not_refundable",
+			       "the order is %s and was not paid",
+			       order_status_name(order->status));
 	if (refunding->amount.minor > 0 && strcmp(refunding->amount.currency, order->currency) != 0)
 		return sk_fail(context, SK_INVALID, "wrong_currency", "the order was paid in %s",
 			       order->currency);
@@ -388,10 +392,10 @@ static enum sk_status refund(struct sk_tx *tx, struct sk_request *request, struc
 	struct refunding *refunding = arg;
 	struct sk_context *context = sk_request_context(request);
 	struct order_refund wanted = { .id = sk_id_make(context->arena),
-				       .reason = refunding->reason };
+				       .reason = refunding->reason,
+				       .failure = "" };
 	struct order_fact fact = { .event = ORDER_REFUND_ASKED, .refund = &wanted };
 	struct order order;
-	struct sk_json *json;
 	enum sk_status st = hold_order(tx, request, &order);
 
 	if (st == SK_OK && order_next(order.status, fact.event).verdict == ORDER_GO)
@@ -402,14 +406,7 @@ static enum sk_status refund(struct sk_tx *tx, struct sk_request *request, struc
 		st = sk_audit_action(tx, "order.refund_requested", "order", order.id, order.number);
 	if (st != SK_OK)
 		return st;
-	json = sk_reply_json(reply, 201);
-	sk_json_begin_object(json, NULL);
-	sk_json_text(json, "id", wanted.id);
-	sk_json_text(json, "order_id", order.id);
-	sk_json_money(json, "amount", sk_money_of(wanted.amount_minor, order.currency));
-	sk_json_text(json, "reason", wanted.reason);
-	sk_json_text(json, "status", "requested");
-	sk_json_end_object(json);
+	order_write_refund(sk_reply_json(reply, 201), order.id, order.currency, &wanted);
 	return SK_OK;
 }
 
@@ -426,6 +423,29 @@ static enum sk_status post_refund(struct sk_request *request, struct sk_reply *r
 				   &refunding);
 }
 
+/* GET /v1/orders/{id}/refunds: the oldest first. They are few: each takes a person. */
+static enum sk_status get_refunds(struct sk_request *request, struct sk_reply *reply, void *app)
+{
+	struct order_service *service = app;
+	struct order_refunds refunds;
+	struct sk_json *json;
+	const char *id;
+	enum sk_status st = sk_request_id(request, "id", &id);
+
+	if (st == SK_OK)
+		st = order_store_refunds(service->parts->pg, sk_request_context(request), id,
+					 &refunds);
+	if (st != SK_OK)
+		return st;
+	sk_reply_header(reply, "Cache-Control", "private, no-store");
+	json = sk_reply_json(reply, 200);
+	sk_json_begin_list(json);
+	for (int i = 0; i < refunds.count; i++)
+		order_write_refund(json, id, refunds.currency, &refunds.list[i]);
+	sk_json_end_list(json, NULL);
+	return SK_OK;
+}
+
 const struct sk_route ORDER_ROUTES[] = {
 	{ "POST", "/v1/orders", post_order, SK_GUEST,
 	  SK_BODY_JSON | SK_IDEMPOTENT | SK_KEY_REQUIRED, ORDER_BODY_MAX_BYTES, NULL },
@@ -436,5 +456,6 @@ const struct sk_route ORDER_ROUTES[] = {
 	{ "POST", "/v1/orders/{id}/cancel", post_cancel, SK_GUEST, SK_IDEMPOTENT, 0, NULL },
 	{ "POST", "/v1/orders/{id}/refunds", post_refund, SK_STAFF, SK_BODY_JSON | SK_IDEMPOTENT, 0,
 	  NULL },
+	{ "GET", "/v1/orders/{id}/refunds", get_refunds, SK_STAFF, 0, 0, NULL },
 	{ NULL, NULL, NULL, SK_OPEN, 0, 0, NULL },
 };

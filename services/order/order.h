@@ -30,7 +30,7 @@
 enum order_status {
 	ORDER_PENDING,	/* accepted; inventory is asked for the stock */
 	ORDER_RESERVED, /* the stock is reserved; payment is asked for the money */
-	ORDER_PAID,	/* the money is taken; shipping is asked for a label */
+	ORDER_PAID,	/* the money is taken; the stock is sold, then shipping makes a label */
 	ORDER_SHIPPED,
 	ORDER_DELIVERED,
 	ORDER_REJECTED, /* out of stock */
@@ -45,6 +45,7 @@ enum order_event {
 	ORDER_STOCK_REJECTED,
 	ORDER_STOCK_SOLD,
 	ORDER_STOCK_RELEASED,
+	ORDER_STOCK_EXPIRED,
 	ORDER_PAYMENT_CONFIRMED,
 	ORDER_PAYMENT_DECLINED,
 	ORDER_LABEL_CREATED,
@@ -55,6 +56,7 @@ enum order_event {
 	ORDER_REFUND_ASKED,
 	ORDER_REFUNDED_PARTLY, /* some of the money went back */
 	ORDER_REFUNDED_FULLY,  /* the last of it did */
+	ORDER_REFUND_FAILED,   /* the provider refuses it for ever */
 	ORDER_STEP_TIMED_OUT,
 	ORDER_EVENTS,
 };
@@ -79,6 +81,12 @@ enum order_sends {
 	ORDER_SEND_REFUNDED = 128,
 	ORDER_SEND_SHIPPED = 256,
 	ORDER_SEND_DELIVERED = 512,
+	ORDER_SEND_SHIPMENT_REQUEST = 1024,
+	ORDER_SEND_RECALL_REQUEST = 2048,
+	ORDER_SEND_RECALLED = 4096,
+	ORDER_SEND_LAST = ORDER_SEND_RECALLED,
+	/* One of the two, or none: what order_recall says. */
+	ORDER_SEND_RECALL = ORDER_SEND_RECALL_REQUEST | ORDER_SEND_RECALLED,
 };
 
 struct order_step {
@@ -90,6 +98,23 @@ struct order_step {
 /* ---- an order ---- */
 
 enum order_payment { ORDER_PAYMENT_PENDING, ORDER_PAYMENT_CAPTURED, ORDER_PAYMENT_DENIED };
+
+/* What shipping was asked for, and what it said of it last. */
+enum order_parcel {
+	ORDER_PARCEL_NONE, /* it was not asked: there is none, and will be none */
+	ORDER_PARCEL_ASKED,
+	ORDER_PARCEL_LABELLED,
+	ORDER_PARCEL_LEFT,
+	ORDER_PARCEL_VOIDED, /* there will be none */
+	ORDER_PARCELS,
+};
+
+enum order_refund_state {
+	ORDER_REFUND_REQUESTED,
+	ORDER_REFUND_DONE,
+	ORDER_REFUND_REFUSED,
+	ORDER_REFUND_STATES,
+};
 
 struct order_line {
 	const char *sku, *product_id, *title;
@@ -109,7 +134,15 @@ struct order_refund {
 	const char *id;
 	int64_t amount_minor;
 	const char *reason;
-	bool done;
+	enum order_refund_state state;
+	const char *failure; /* why it was refused; "" */
+	int64_t created_us;
+};
+
+struct order_refunds {
+	const char *currency;
+	struct order_refund *list;
+	int count;
 };
 
 /* Strings are never NULL and live as long as the arena they were read into. */
@@ -128,7 +161,8 @@ struct order {
 	enum order_payment payment;
 	const char *payment_id; /* "" until the money is taken */
 	int64_t refund_requested_minor, refunded_minor;
-	bool stock_settled, labelled;
+	bool stock_settled; /* inventory has answered what this status asks */
+	enum order_parcel parcel;
 	int64_t version, status_version;
 	int attempts;
 	int64_t overdue_ms; /* of its deadline; 0 where none has passed */
@@ -151,7 +185,7 @@ struct order_fact {
 	const char *reason;		       /* NULL: none */
 	const char *payment_id;		       /* PAYMENT_CONFIRMED */
 	const struct order_shipment *shipment; /* LABEL_…, PARCEL_… */
-	const struct order_refund *refund;     /* REFUND_ASKED, REFUNDED_… */
+	const struct order_refund *refund;     /* REFUND_ASKED, REFUND_FAILED, REFUNDED_… */
 };
 
 /* As much as says who may see an order, and whether a cached one is still right. */
@@ -247,6 +281,11 @@ bool order_may_see(const struct order_head *head, const struct sk_actor *actor,
 
 const char *order_payment_name(enum order_payment payment);
 enum order_payment order_payment_parse(const char *name);
+const char *order_parcel_name(enum order_parcel parcel);
+enum order_parcel order_parcel_parse(const char *name);
+/* As the API says it: requested, done, failed. */
+const char *order_refund_state_name(enum order_refund_state state);
+enum order_refund_state order_refund_state_parse(const char *name);
 /* The payment's status as the API says it: pending, captured, failed, cancelled,
  * partially_refunded, refunded. */
 const char *order_payment_status(const struct order *order);
@@ -258,6 +297,11 @@ SK_MUST_CHECK enum sk_status order_total(struct order *order, struct sk_context 
 
 /* Changes the order as the step and the fact say. False where nothing is other than before. */
 bool order_apply(struct order *order, const struct order_step *step, const struct order_fact *fact);
+
+/* How the goods of a paid order come back: the parcel is to be stopped first
+ * (ORDER_SEND_RECALL_REQUEST), or there is none and the stock may return (ORDER_SEND_RECALLED), or
+ * it left (0). */
+unsigned order_recall(const struct order *order);
 
 /* How much may still be asked back. */
 int64_t order_refundable_minor(const struct order *order);
@@ -303,6 +347,8 @@ SK_MUST_CHECK enum sk_status order_refund_decode(struct sk_fields *fields,
 /* The order as JSON; access_token may be NULL. Its lines and shipments are read. */
 void order_write(struct sk_json *json, const char *key, const struct order *order,
 		 const char *access_token);
+void order_write_refund(struct sk_json *json, const char *order_id, const char *currency,
+			const struct order_refund *refund);
 /* Its ETag, without the quotes. */
 const char *order_tag(struct sk_arena *arena, int64_t version);
 
@@ -334,7 +380,7 @@ SK_MUST_CHECK enum sk_status order_advance(struct sk_tx *tx, const struct order_
 SK_MUST_CHECK enum sk_status order_sweep_deadlines(struct sk_context *context, void *app,
 						   bool *again);
 
-/* ---- events.c ---- */
+/* ---- telling.c ---- */
 
 /* Adds the events of sends to the outbox. fact may be NULL (a repetition). */
 SK_MUST_CHECK enum sk_status order_tell(struct sk_tx *tx, struct order *order, unsigned sends,
@@ -348,7 +394,8 @@ SK_MUST_CHECK enum sk_status order_place(struct sk_tx *tx, struct order *order,
 /* Holds the row until the transaction ends. SK_NOT_FOUND. */
 SK_MUST_CHECK enum sk_status order_store_hold(struct sk_tx *tx, const char *id,
 					      struct order *order);
-/* Writes the held order over what it was, and raises its version. */
+/* Writes the held order over what it was, and raises its version. Its deadline is patience_ms from
+ * now; -1: as it was, and so are the attempts; 0: there is none. */
 SK_MUST_CHECK enum sk_status order_store_move(struct sk_tx *tx, const struct order *was,
 					      struct order *order, int64_t patience_ms);
 /* Reads what the order row itself does not have. */
@@ -380,13 +427,19 @@ SK_MUST_CHECK enum sk_status order_store_shipment(struct sk_tx *tx, const char *
 						  const struct order_shipment *shipment);
 SK_MUST_CHECK enum sk_status order_store_add_refund(struct sk_tx *tx, const char *order_id,
 						    const struct order_refund *refund);
-SK_MUST_CHECK enum sk_status order_store_end_refund(struct sk_tx *tx, const char *refund_id);
+/* Writes how the refund ended: its state and failure. */
+SK_MUST_CHECK enum sk_status order_store_end_refund(struct sk_tx *tx,
+						    const struct order_refund *refund);
 SK_MUST_CHECK enum sk_status order_store_find_refund(struct sk_tx *tx, const char *order_id,
 						     const char *refund_id,
 						     struct order_refund *refund);
-/* The refunds that are asked for and not done; the list is the arena's. */
+/* The refunds that are asked for and have not ended; the list is the arena's. */
 SK_MUST_CHECK enum sk_status order_store_open_refunds(struct sk_tx *tx, const char *order_id,
-						      struct order_refund **list, int *count);
+						      struct order_refunds *refunds);
+/* All of an order, the oldest first. SK_NOT_FOUND: no such order. */
+SK_MUST_CHECK enum sk_status order_store_refunds(struct sk_pg *pg, struct sk_context *context,
+						 const char *order_id,
+						 struct order_refunds *refunds);
 SK_MUST_CHECK enum sk_status order_store_prices(struct sk_tx *tx, const struct order_draft *draft,
 						struct order_price **prices);
 /* Replaces what the price list says of the product. SK_DUPLICATE where that is not older. */

@@ -51,6 +51,45 @@ enum order_payment order_payment_parse(const char *name)
 								      : ORDER_PAYMENT_PENDING;
 }
 
+static const char *const PARCEL_NAMES[ORDER_PARCELS] = {
+	[ORDER_PARCEL_NONE] = "none",	      [ORDER_PARCEL_ASKED] = "asked",
+	[ORDER_PARCEL_LABELLED] = "labelled", [ORDER_PARCEL_LEFT] = "left",
+	[ORDER_PARCEL_VOIDED] = "voided",
+};
+
+const char *order_parcel_name(enum order_parcel parcel)
+{
+	return PARCEL_NAMES[parcel];
+}
+
+/* As for all columns of words: the check allows no other. */
+enum order_parcel order_parcel_parse(const char *name)
+{
+	for (int i = 0; i < ORDER_PARCELS; i++)
+		if (strcmp(PARCEL_NAMES[i], name) == 0)
+			return (enum order_parcel)i;
+	return ORDER_PARCEL_NONE;
+}
+
+static const char *const REFUND_STATE_NAMES[ORDER_REFUND_STATES] = {
+	[ORDER_REFUND_REQUESTED] = "requested",
+	[ORDER_REFUND_DONE] = "done",
+	[ORDER_REFUND_REFUSED] = "failed",
+};
+
+const char *order_refund_state_name(enum order_refund_state state)
+{
+	return REFUND_STATE_NAMES[state];
+}
+
+enum order_refund_state order_refund_state_parse(const char *name)
+{
+	for (int i = 0; i < ORDER_REFUND_STATES; i++)
+		if (strcmp(REFUND_STATE_NAMES[i], name) == 0)
+			return (enum order_refund_state)i;
+	return ORDER_REFUND_REQUESTED;
+}
+
 const char *order_payment_status(const struct order *order)
 {
 	bool ended = order->status == ORDER_CANCELLED || order->status == ORDER_REJECTED;
@@ -118,11 +157,36 @@ static bool settle(struct order *order)
 	return changed;
 }
 
+/* The goods are ours to give away: from here on a parcel is on order. */
+static bool sell(struct order *order)
+{
+	if (order->status == ORDER_PAID && order->parcel == ORDER_PARCEL_NONE)
+		order->parcel = ORDER_PARCEL_ASKED;
+	return settle(order);
+}
+
 static bool label(struct order *order)
 {
-	bool changed = !order->labelled;
+	bool changed = order->parcel == ORDER_PARCEL_NONE || order->parcel == ORDER_PARCEL_ASKED;
 
-	order->labelled = true;
+	if (changed)
+		order->parcel = ORDER_PARCEL_LABELLED;
+	return changed;
+}
+
+static bool leave(struct order *order)
+{
+	order->parcel = ORDER_PARCEL_LEFT;
+	return true; /* shipped, then delivered: there is always something to record */
+}
+
+/* What left cannot be stopped any more, whoever says so. */
+static bool stop(struct order *order)
+{
+	bool changed = order->parcel != ORDER_PARCEL_VOIDED && order->parcel != ORDER_PARCEL_LEFT;
+
+	if (changed)
+		order->parcel = ORDER_PARCEL_VOIDED;
 	return changed;
 }
 
@@ -138,8 +202,9 @@ static bool capture(struct order *order, const char *payment_id)
 static bool apply_fact(struct order *order, const struct order_fact *fact)
 {
 	switch (fact->event) {
-	case ORDER_STOCK_REJECTED:
 	case ORDER_STOCK_SOLD:
+		return sell(order);
+	case ORDER_STOCK_REJECTED:
 	case ORDER_STOCK_RELEASED:
 		return settle(order);
 	case ORDER_PAYMENT_CONFIRMED:
@@ -151,15 +216,20 @@ static bool apply_fact(struct order *order, const struct order_fact *fact)
 		return label(order);
 	case ORDER_PARCEL_SHIPPED:
 	case ORDER_PARCEL_DELIVERED:
+		return leave(order);
 	case ORDER_LABEL_VOIDED:
-		order->labelled = true;
-		return true;
+		return stop(order);
 	case ORDER_REFUND_ASKED:
 		order->refund_requested_minor += fact->refund->amount_minor;
 		return true;
 	case ORDER_REFUNDED_PARTLY:
 	case ORDER_REFUNDED_FULLY:
 		order->refunded_minor += fact->refund->amount_minor;
+		return true;
+	case ORDER_REFUND_FAILED:
+		order->refund_requested_minor -= fact->refund->amount_minor;
+		return true;
+	case ORDER_STOCK_EXPIRED: /* changes nothing, and is answered each time */
 		return true;
 	case ORDER_STOCK_RESERVED:
 	case ORDER_CANCEL_ASKED:
@@ -172,17 +242,33 @@ static bool apply_fact(struct order *order, const struct order_fact *fact)
 
 bool order_apply(struct order *order, const struct order_step *step, const struct order_fact *fact)
 {
-	bool moved = order->status != step->next;
 	/* These ask inventory for something new: what it answered before is of no account. */
-	bool asks = step->next == ORDER_PAID || step->next == ORDER_PAYMENT_FAILED ||
-		    step->next == ORDER_CANCELLED;
+	const unsigned asks = ORDER_SEND_PAID | ORDER_SEND_PAYMENT_FAILED | ORDER_SEND_CANCELLED |
+			      ORDER_SEND_RECALL;
+	bool moved = order->status != step->next;
 
 	order->status = step->next;
 	if (moved && fact->reason != NULL)
 		order->reason = fact->reason;
-	if (moved && asks)
+	if (moved && (step->sends & asks) != 0)
 		order->stock_settled = false;
 	return apply_fact(order, fact) || moved;
+}
+
+unsigned order_recall(const struct order *order)
+{
+	switch (order->parcel) {
+	case ORDER_PARCEL_NONE:
+	case ORDER_PARCEL_VOIDED:
+		return ORDER_SEND_RECALLED;
+	case ORDER_PARCEL_ASKED:
+	case ORDER_PARCEL_LABELLED:
+		return ORDER_SEND_RECALL_REQUEST;
+	case ORDER_PARCEL_LEFT:
+	case ORDER_PARCELS:
+		break;
+	}
+	return ORDER_SEND_NOTHING;
 }
 
 int64_t order_refundable_minor(const struct order *order)
@@ -194,6 +280,21 @@ int64_t order_refundable_minor(const struct order *order)
 
 /* ---- what is still to be answered ---- */
 
+static unsigned owed_by_paid(const struct order *order)
+{
+	if (!order->stock_settled)
+		return ORDER_SEND_PAID;
+	return order->parcel == ORDER_PARCEL_ASKED ? ORDER_SEND_SHIPMENT_REQUEST : 0;
+}
+
+/* A cancelled order that was never paid has nothing to call back, only to release. */
+static unsigned owed_by_cancelled(const struct order *order)
+{
+	if (order->parcel == ORDER_PARCEL_NONE && order->payment != ORDER_PAYMENT_CAPTURED)
+		return ORDER_SEND_CANCELLED;
+	return order_recall(order);
+}
+
 static unsigned owed_by_status(const struct order *order)
 {
 	switch (order->status) {
@@ -202,15 +303,16 @@ static unsigned owed_by_status(const struct order *order)
 	case ORDER_RESERVED:
 		return ORDER_SEND_PAYMENT_REQUEST;
 	case ORDER_PAID:
-		return order->stock_settled && order->labelled ? 0 : ORDER_SEND_PAID;
+		return owed_by_paid(order);
 	case ORDER_SHIPPED:
 	case ORDER_DELIVERED:
-	case ORDER_REFUNDED:
 		return order->stock_settled ? 0 : ORDER_SEND_PAID;
 	case ORDER_PAYMENT_FAILED:
 		return order->stock_settled ? 0 : ORDER_SEND_PAYMENT_FAILED;
 	case ORDER_CANCELLED:
-		return order->stock_settled ? 0 : ORDER_SEND_CANCELLED;
+		return order->stock_settled ? 0 : owed_by_cancelled(order);
+	case ORDER_REFUNDED:
+		return order->stock_settled ? 0 : order_recall(order);
 	case ORDER_REJECTED:
 	case ORDER_STATUSES:
 		break;

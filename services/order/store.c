@@ -9,7 +9,7 @@
 	" currency, subtotal_minor, shipping_minor, tax_minor, total_minor,"                       \
 	" ship_name, ship_line1, ship_line2, ship_city, ship_postal_code, ship_country,"           \
 	" payment_provider, payment_token, payment_status, payment_id,"                            \
-	" refund_requested_minor, refunded_minor, stock_settled, labelled,"                        \
+	" refund_requested_minor, refunded_minor, stock_settled, parcel,"                          \
 	" version, status_version, attempts, traceparent, created_at, updated_at,"                 \
 	" greatest(0, extract(epoch FROM now() - deadline_at) * 1000)::bigint "
 
@@ -42,20 +42,19 @@ static const struct sk_sql SQL_HOLD = {
 };
 
 /* The row is held, so the condition on status and version always holds; it is there for the
- * day on which somebody forgets to hold it. The deadline starts anew with each status. */
+ * day on which somebody forgets to hold it. The deadline starts anew with each question. */
 static const struct sk_sql SQL_MOVE = {
 	"order_move",
 	"UPDATE customer_order"
 	" SET status = $4, reason = $5, payment_status = $6, payment_id = $7,"
 	"     payment_token = CASE WHEN $4 IN ('pending', 'reserved') THEN payment_token ELSE '' "
 	"END,"
-	"     refund_requested_minor = $8, refunded_minor = $9, stock_settled = $10, labelled = "
-	"$11,"
+	"     refund_requested_minor = $8, refunded_minor = $9, stock_settled = $10, parcel = $11,"
 	"     version = version + 1, updated_at = now(),"
 	"     status_version = CASE WHEN status = $4 THEN status_version ELSE version + 1 END,"
-	"     attempts = CASE WHEN status = $4 THEN attempts ELSE 0 END,"
+	"     attempts = CASE WHEN $12::bigint < 0 THEN attempts ELSE 0 END,"
 	"     deadline_at = CASE WHEN $12::bigint = 0 THEN NULL"
-	"      WHEN status = $4 AND deadline_at IS NOT NULL THEN deadline_at"
+	"      WHEN $12::bigint < 0 THEN coalesce(deadline_at, now())"
 	"      ELSE now() + $12::bigint * interval '1 millisecond' END"
 	" WHERE id = $1 AND status = $2 AND version = $3"
 	" RETURNING version, status_version, updated_at",
@@ -145,7 +144,7 @@ static void read_order(const struct sk_rows *rows, int row, struct order *order)
 		.refund_requested_minor = sk_row_int(rows, row, 23),
 		.refunded_minor = sk_row_int(rows, row, 24),
 		.stock_settled = sk_row_bool(rows, row, 25),
-		.labelled = sk_row_bool(rows, row, 26),
+		.parcel = order_parcel_parse(sk_row_text(rows, row, 26)),
 		.version = sk_row_int(rows, row, 27),
 		.status_version = sk_row_int(rows, row, 28),
 		.attempts = (int)sk_row_int(rows, row, 29),
@@ -420,7 +419,7 @@ enum sk_status order_store_move(struct sk_tx *tx, const struct order *was, struc
 			  sk_text(order->reason), sk_text(order_payment_name(order->payment)),
 			  id_or_null(order->payment_id), sk_int(order->refund_requested_minor),
 			  sk_int(order->refunded_minor), sk_bool(order->stock_settled),
-			  sk_bool(order->labelled), sk_int(patience_ms)),
+			  sk_text(order_parcel_name(order->parcel)), sk_int(patience_ms)),
 		&rows);
 
 	if (st != SK_OK)

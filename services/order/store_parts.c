@@ -20,6 +20,8 @@ static const struct sk_sql SQL_SHIPMENT = {
 enum sk_status order_store_shipment(struct sk_tx *tx, const char *order_id,
 				    const struct order_shipment *shipment)
 {
+	if (*shipment->tracking_number == '\0') /* it was stopped before there was a label */
+		return SK_OK;
 	return sk_tx_run(tx, &SQL_SHIPMENT,
 			 SK_PARAMS(sk_text(shipment->id), sk_text(order_id),
 				   sk_text(shipment->carrier), sk_text(shipment->tracking_number),
@@ -37,19 +39,30 @@ static const struct sk_sql SQL_ADD_REFUND = {
 
 static const struct sk_sql SQL_END_REFUND = {
 	"order_refund_end",
-	"UPDATE order_refund SET state = 'done' WHERE refund_id = $1",
+	"UPDATE order_refund SET state = $2, failure = $3"
+	" WHERE refund_id = $1 AND state = 'requested'",
 };
+
+#define REFUND_COLUMNS                                                                             \
+	" refund_id, amount_minor, order_refund.reason, state, failure, order_refund.created_at "
 
 static const struct sk_sql SQL_FIND_REFUND = {
 	"order_refund_find",
-	"SELECT refund_id, amount_minor, reason, state = 'done'"
-	" FROM order_refund WHERE order_id = $1 AND refund_id = $2",
+	"SELECT" REFUND_COLUMNS "FROM order_refund WHERE order_id = $1 AND refund_id = $2",
 };
 
 static const struct sk_sql SQL_OPEN_REFUNDS = {
 	"order_refund_open",
-	"SELECT refund_id, amount_minor, reason, state = 'done'"
-	" FROM order_refund WHERE order_id = $1 AND state = 'requested' ORDER BY refund_id",
+	"SELECT" REFUND_COLUMNS "FROM order_refund WHERE order_id = $1 AND state = 'requested'"
+	" ORDER BY refund_id",
+};
+
+/* One row without a refund where the order has none, no row where there is no order. */
+static const struct sk_sql SQL_REFUNDS = {
+	"order_refund_list",
+	"SELECT" REFUND_COLUMNS ", currency"
+	" FROM customer_order LEFT JOIN order_refund ON order_id = id"
+	" WHERE id = $1 ORDER BY order_refund.created_at, refund_id",
 };
 
 static struct order_refund read_refund(const struct sk_rows *rows, int row)
@@ -58,8 +71,19 @@ static struct order_refund read_refund(const struct sk_rows *rows, int row)
 		.id = sk_row_text(rows, row, 0),
 		.amount_minor = sk_row_int(rows, row, 1),
 		.reason = sk_row_text(rows, row, 2),
-		.done = sk_row_bool(rows, row, 3),
+		.state = order_refund_state_parse(sk_row_text(rows, row, 3)),
+		.failure = sk_row_text(rows, row, 4),
+		.created_us = sk_row_time_us(rows, row, 5),
 	};
+}
+
+static void read_refunds(const struct sk_rows *rows, struct sk_arena *arena,
+			 struct order_refunds *refunds)
+{
+	refunds->list = sk_arena_array(arena, (size_t)rows->count + 1, sizeof(*refunds->list));
+	refunds->count = 0;
+	for (int i = 0; i < rows->count && !sk_row_is_null(rows, i, 0); i++)
+		refunds->list[refunds->count++] = read_refund(rows, i);
 }
 
 enum sk_status order_store_add_refund(struct sk_tx *tx, const char *order_id,
@@ -71,9 +95,13 @@ enum sk_status order_store_add_refund(struct sk_tx *tx, const char *order_id,
 			 NULL);
 }
 
-enum sk_status order_store_end_refund(struct sk_tx *tx, const char *refund_id)
+enum sk_status order_store_end_refund(struct sk_tx *tx, const struct order_refund *refund)
 {
-	return sk_tx_run(tx, &SQL_END_REFUND, SK_PARAMS(sk_text(refund_id)), NULL);
+	return sk_tx_run(tx, &SQL_END_REFUND,
+			 SK_PARAMS(sk_text(refund->id),
+				   sk_text(order_refund_state_name(refund->state)),
+				   sk_text(refund->failure)),
+			 NULL);
 }
 
 enum sk_status order_store_find_refund(struct sk_tx *tx, const char *order_id,
@@ -93,17 +121,29 @@ enum sk_status order_store_find_refund(struct sk_tx *tx, const char *order_id,
 }
 
 enum sk_status order_store_open_refunds(struct sk_tx *tx, const char *order_id,
-					struct order_refund **list, int *count)
+					struct order_refunds *refunds)
 {
 	struct sk_rows rows;
 	enum sk_status st = sk_tx_run(tx, &SQL_OPEN_REFUNDS, SK_PARAMS(sk_text(order_id)), &rows);
 
+	if (st == SK_OK)
+		read_refunds(&rows, sk_tx_arena(tx), refunds);
+	return st;
+}
+
+enum sk_status order_store_refunds(struct sk_pg *pg, struct sk_context *context,
+				   const char *order_id, struct order_refunds *refunds)
+{
+	struct sk_rows rows;
+	enum sk_status st = sk_pg_run(pg, context, &SQL_REFUNDS, SK_PARAMS(sk_text(order_id)),
+				      &rows);
+
 	if (st != SK_OK)
 		return st;
-	*count = rows.count;
-	*list = sk_arena_array(sk_tx_arena(tx), (size_t)rows.count + 1, sizeof(**list));
-	for (int i = 0; i < rows.count; i++)
-		(*list)[i] = read_refund(&rows, i);
+	if (rows.count == 0)
+		return sk_fail(context, SK_NOT_FOUND, "order_not_found", "there is no such order");
+	refunds->currency = sk_row_text(&rows, 0, 6);
+	read_refunds(&rows, context->arena, refunds);
 	return SK_OK;
 }
 

@@ -74,6 +74,21 @@ void order_write(struct sk_json *json, const char *key, const struct order *orde
 	sk_json_end_object(json);
 }
 
+void order_write_refund(struct sk_json *json, const char *order_id, const char *currency,
+			const struct order_refund *refund)
+{
+	sk_json_begin_object(json, NULL);
+	sk_json_text(json, "id", refund->id);
+	sk_json_text(json, "order_id", order_id);
+	sk_json_money(json, "amount", sk_money_of(refund->amount_minor, currency));
+	sk_json_text(json, "reason", refund->reason);
+	sk_json_text(json, "status", order_refund_state_name(refund->state));
+	sk_json_text(json, "failure", *refund->failure != '\0' ? refund->failure : NULL);
+	if (refund->created_us != 0)
+		sk_json_time(json, "created_at", refund->created_us);
+	sk_json_end_object(json);
+}
+
 const char *order_tag(struct sk_arena *arena, int64_t version)
 {
 	return sk_arena_printf(arena, "%lld", (long long)version);

@@ -41,11 +41,13 @@ static enum sk_status record_parts(struct sk_tx *tx, const struct order *order,
 		return order_store_add_refund(tx, order->id, fact->refund);
 	case ORDER_REFUNDED_PARTLY:
 	case ORDER_REFUNDED_FULLY:
-		return order_store_end_refund(tx, fact->refund->id);
+	case ORDER_REFUND_FAILED:
+		return order_store_end_refund(tx, fact->refund);
 	case ORDER_STOCK_RESERVED:
 	case ORDER_STOCK_REJECTED:
 	case ORDER_STOCK_SOLD:
 	case ORDER_STOCK_RELEASED:
+	case ORDER_STOCK_EXPIRED:
 	case ORDER_PAYMENT_CONFIRMED:
 	case ORDER_PAYMENT_DECLINED:
 	case ORDER_CANCEL_ASKED:
@@ -58,9 +60,15 @@ static enum sk_status record_parts(struct sk_tx *tx, const struct order *order,
 
 /* ---- the mover ---- */
 
-static int64_t first_patience_ms(const struct order *order, const struct order_service *service)
+/* How long to wait for an answer. Whoever was asked before keeps the deadline that it has. */
+static int64_t patience_after(const struct order *was, const struct order *order,
+			      const struct order_service *service)
 {
-	return order_owed(order) == 0 ? 0 : order_patience_ms(order, 0, service);
+	unsigned owed = order_owed(order);
+
+	if (owed == 0)
+		return 0;
+	return owed == order_owed(was) ? -1 : order_patience_ms(order, 0, service);
 }
 
 static enum sk_status go(struct sk_tx *tx, const struct order_service *service, struct order *order,
@@ -75,6 +83,8 @@ static enum sk_status go(struct sk_tx *tx, const struct order_service *service, 
 
 	if (!order_apply(order, step, fact))
 		return SK_OK; /* said twice */
+	if ((sends & ORDER_SEND_RECALL) != 0)
+		sends = (sends & ~(unsigned)ORDER_SEND_RECALL) | order_recall(order);
 	if ((sends & ORDER_SEND_REFUND_REQUEST) != 0 && fact->event != ORDER_REFUND_ASKED) {
 		refund = refund_of(sk_tx_arena(tx), order, fact);
 		order->refund_requested_minor += refund.amount_minor;
@@ -82,7 +92,7 @@ static enum sk_status go(struct sk_tx *tx, const struct order_service *service, 
 		if (refund.amount_minor == 0) /* a free order, or all is asked back already */
 			sends &= ~(unsigned)ORDER_SEND_REFUND_REQUEST;
 	}
-	st = order_store_move(tx, &was, order, first_patience_ms(order, service));
+	st = order_store_move(tx, &was, order, patience_after(&was, order, service));
 	if (st == SK_OK) {
 		moment = order_moment_of(sk_tx_arena(tx), order, &told, sends);
 		st = order_remember(tx, service, order, &moment);
@@ -134,12 +144,11 @@ enum sk_status order_advance(struct sk_tx *tx, const struct order_service *servi
 
 static enum sk_status ask_for_refunds_again(struct sk_tx *tx, struct order *order)
 {
-	struct order_refund *refunds = NULL;
-	int count = 0;
-	enum sk_status st = order_store_open_refunds(tx, order->id, &refunds, &count);
+	struct order_refunds open = { .count = 0 };
+	enum sk_status st = order_store_open_refunds(tx, order->id, &open);
 
-	for (int i = 0; i < count && st == SK_OK; i++) {
-		struct order_fact fact = { .event = ORDER_REFUND_ASKED, .refund = &refunds[i] };
+	for (int i = 0; i < open.count && st == SK_OK; i++) {
+		struct order_fact fact = { .event = ORDER_REFUND_ASKED, .refund = &open.list[i] };
 
 		st = order_tell(tx, order, ORDER_SEND_REFUND_REQUEST, &fact);
 	}

@@ -65,8 +65,8 @@ enum sk_status payment_tell(struct sk_tx *tx, const struct payment *payment)
 	return SK_OK;
 }
 
-enum sk_status payment_tell_refunded(struct sk_tx *tx, const struct payment *payment,
-				     const struct payment_refund *refund)
+static enum sk_status tell_refunded(struct sk_tx *tx, const struct payment *payment,
+				    const struct payment_refund *refund)
 {
 	Souk__Payments__V1__PaymentRefunded body;
 
@@ -79,6 +79,40 @@ enum sk_status payment_tell_refunded(struct sk_tx *tx, const struct payment *pay
 	body.currency = text(tx, refund->amount.currency);
 	body.refunded_minor = payment->refunded_minor;
 	return tell(tx, "refunded", payment, &body.base);
+}
+
+static enum sk_status tell_refund_failed(struct sk_tx *tx, const struct payment *payment,
+					 const struct payment_refund *refund)
+{
+	Souk__Payments__V1__PaymentRefundFailed body;
+
+	souk__payments__v1__payment_refund_failed__init(&body);
+	body.order_id = text(tx, payment->order_id);
+	body.version = payment->version;
+	body.payment_id = text(tx, payment->id);
+	body.refund_id = text(tx, refund->id);
+	body.amount_minor = refund->amount.minor;
+	body.currency = text(tx, refund->amount.currency);
+	body.reason = text(tx, refund->failure);
+	return tell(tx, "refund_failed", payment, &body.base);
+}
+
+enum sk_status payment_tell_refund(struct sk_tx *tx, const struct payment *payment,
+				   const struct payment_refund *refund)
+{
+	switch (refund->state) {
+	case PAYMENT_REFUND_DONE:
+		return tell_refunded(tx, payment, refund);
+	case PAYMENT_REFUND_REFUSED:
+		sk_log(SK_LOG_ERROR, sk_tx_context(tx), "refund %s of order %s was refused: %s",
+		       refund->id, payment->number, refund->failure);
+		return tell_refund_failed(tx, payment, refund);
+	case PAYMENT_REFUND_REQUESTED:
+	case PAYMENT_REFUND_SENT:
+	case PAYMENT_REFUND_STATES:
+		break;
+	}
+	return SK_OK;
 }
 
 /* ---- consumed ---- */

@@ -80,12 +80,25 @@ enum payment_refund_state {
 	PAYMENT_REFUND_STATES,
 };
 
+enum payment_refund_event {
+	PAYMENT_REFUND_ASKED, /* RefundRequested, of a refund that is known already */
+	PAYMENT_REFUND_SUCCEEDED,
+	PAYMENT_REFUND_DECLINED, /* the provider refuses it for ever */
+	PAYMENT_REFUND_EVENTS,
+};
+
+struct payment_refund_step {
+	enum payment_verdict verdict;
+	enum payment_refund_state next;
+};
+
 struct payment_refund {
 	const char *id, *payment_id, *order_id;
 	const char *provider, *traceparent;
 	struct sk_money amount;
 	const char *reason;
 	enum payment_refund_state state;
+	const char *failure; /* why the provider refused it; "" */
 	int attempts;
 };
 
@@ -145,6 +158,10 @@ const char *payment_status(const struct payment *payment);
 /* What an event does to a payment in a state. */
 struct payment_step payment_next(enum payment_state state, enum payment_event event);
 
+/* The same for a refund. */
+struct payment_refund_step payment_refund_next(enum payment_refund_state state,
+					       enum payment_refund_event event);
+
 /* How long after a charge or a refund was sent the provider is asked again, with the same
  * key: its word may have been lost. Longer each time, an hour at most. */
 int64_t payment_ask_again_ms(int attempts);
@@ -167,6 +184,7 @@ struct payment_test_outcome {
 	bool succeeds;
 	const char *reason; /* "" where it succeeds */
 	int64_t delay_ms;
+	bool refunds; /* whether it pays back what it took */
 };
 struct payment_test_outcome payment_test_outcome_of(const char *token);
 
@@ -204,8 +222,9 @@ SK_MUST_CHECK enum sk_status payment_sweep_prune(struct sk_context *context, voi
 /* Tells how the payment ended (confirmed or failed), under a fresh event id. Nothing
  * where it has not. */
 SK_MUST_CHECK enum sk_status payment_tell(struct sk_tx *tx, const struct payment *payment);
-SK_MUST_CHECK enum sk_status payment_tell_refunded(struct sk_tx *tx, const struct payment *payment,
-						   const struct payment_refund *refund);
+/* Tells how the refund ended (done or refused). Nothing where it has not. */
+SK_MUST_CHECK enum sk_status payment_tell_refund(struct sk_tx *tx, const struct payment *payment,
+						 const struct payment_refund *refund);
 
 /* ---- store.c ---- */
 
@@ -244,8 +263,9 @@ SK_MUST_CHECK enum sk_status payment_store_sum_refunds(struct sk_tx *tx, const c
 						       int64_t *minor);
 SK_MUST_CHECK enum sk_status payment_store_add_refund(struct sk_tx *tx,
 						      const struct payment_refund *refund);
-SK_MUST_CHECK enum sk_status payment_store_end_refund(struct sk_tx *tx, const char *id,
-						      enum payment_refund_state state);
+/* Writes how it ended: its state and failure. */
+SK_MUST_CHECK enum sk_status payment_store_end_refund(struct sk_tx *tx,
+						      const struct payment_refund *refund);
 SK_MUST_CHECK enum sk_status payment_store_claim_refunds(struct sk_pg *pg,
 							 struct sk_context *context,
 							 struct payment_refunds *claimed);

@@ -18,15 +18,19 @@
  * where it was taken, since we would not ask had it reached us. */
 static const struct sk_sql SQL_CHARGE = {
 	"test_provider_charge",
-	"INSERT INTO test_provider_charge (key, amount_minor, currency, outcome, reason, due_at)"
-	" VALUES ($1, $2, $3, $4, $5, now() + $6 * interval '1 millisecond')"
+	"INSERT INTO test_provider_charge (key, amount_minor, currency, outcome, reason, due_at,"
+	"  refunds)"
+	" VALUES ($1, $2, $3, $4, $5, now() + $6 * interval '1 millisecond', $7)"
 	" ON CONFLICT (key) DO UPDATE SET due_at = coalesce(test_provider_charge.due_at, now())",
 };
 
+/* What it took it pays back, but for the charges that it refuses to. */
 static const struct sk_sql SQL_REFUND = {
 	"test_provider_refund",
-	"INSERT INTO test_provider_refund (key, payment_id, amount_minor, currency, due_at)"
-	" VALUES ($1, $2, $3, $4, now())"
+	"INSERT INTO test_provider_refund (key, payment_id, amount_minor, currency, due_at, "
+	"outcome)"
+	" VALUES ($1, $2, $3, $4, now(), CASE WHEN EXISTS (SELECT FROM test_provider_charge"
+	"  WHERE key = $2 AND NOT refunds) THEN 'failed' ELSE 'succeeded' END)"
 	" ON CONFLICT (key) DO UPDATE SET due_at = coalesce(test_provider_refund.due_at, now())",
 };
 
@@ -47,7 +51,9 @@ static const struct sk_sql SQL_CLAIM_REFUNDS = {
 	" SET attempts = attempts + 1, due_at = now() + $1 * interval '1 millisecond'"
 	" WHERE key IN (SELECT key FROM test_provider_refund WHERE due_at <= now()"
 	"  ORDER BY due_at LIMIT $2 FOR UPDATE SKIP LOCKED)"
-	" RETURNING key, 'refund.succeeded', payment_id, key, amount_minor, currency, '', attempts",
+	" RETURNING key, 'refund.' || outcome, payment_id, key, amount_minor, currency,"
+	"  CASE outcome WHEN 'failed' THEN 'the card does not take money back' ELSE '' END, "
+	"attempts",
 };
 
 static const struct sk_sql SQL_CHARGE_NEXT = {
@@ -72,7 +78,8 @@ static enum sk_status charge(struct payment_service *service, struct sk_context 
 				      SK_PARAMS(sk_text(payment->id), sk_int(payment->amount.minor),
 						sk_text(payment->amount.currency),
 						sk_text(outcome.succeeds ? "succeeded" : "failed"),
-						sk_text(outcome.reason), sk_int(outcome.delay_ms)),
+						sk_text(outcome.reason), sk_int(outcome.delay_ms),
+						sk_bool(outcome.refunds)),
 				      NULL);
 
 	if (st == SK_OK && outcome.delay_ms == 0)

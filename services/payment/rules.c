@@ -4,7 +4,11 @@
  * ORDER_CANCELLED: once a provider may have been asked, a cancel cannot stop the charge
  * any more, and pretending so would lose a shopper's money. The charge goes on
  * to its end; if it succeeds the order is told and asks for the money back. For the same
- * reason money that arrives for a cancelled payment is confirmed and not denied. */
+ * reason money that arrives for a cancelled payment is confirmed and not denied.
+ *
+ * A refund that the provider refuses for ever stays refused: the order is told, and whoever
+ * wants it anew asks under a new id. A provider that pays it back after all contradicts itself;
+ * to take that word would make it possible to pay back twice. */
 #include "payment.h"
 
 #include <string.h>
@@ -55,6 +59,29 @@ static const struct payment_step STEPS[PAYMENT_STATES][PAYMENT_EVENTS] = {
 	},
 };
 
+static const struct payment_refund_step REFUND_STEPS[PAYMENT_REFUND_STATES][PAYMENT_REFUND_EVENTS] = {
+	[PAYMENT_REFUND_REQUESTED] = {
+		[PAYMENT_REFUND_ASKED] = { PAYMENT_IGNORE, PAYMENT_REFUND_REQUESTED },
+		[PAYMENT_REFUND_SUCCEEDED] = { PAYMENT_GO, PAYMENT_REFUND_DONE },
+		[PAYMENT_REFUND_DECLINED] = { PAYMENT_GO, PAYMENT_REFUND_REFUSED },
+	},
+	[PAYMENT_REFUND_SENT] = {
+		[PAYMENT_REFUND_ASKED] = { PAYMENT_IGNORE, PAYMENT_REFUND_SENT },
+		[PAYMENT_REFUND_SUCCEEDED] = { PAYMENT_GO, PAYMENT_REFUND_DONE },
+		[PAYMENT_REFUND_DECLINED] = { PAYMENT_GO, PAYMENT_REFUND_REFUSED },
+	},
+	[PAYMENT_REFUND_DONE] = {
+		[PAYMENT_REFUND_ASKED] = { PAYMENT_ANSWER, PAYMENT_REFUND_DONE },
+		[PAYMENT_REFUND_SUCCEEDED] = { PAYMENT_IGNORE, PAYMENT_REFUND_DONE },
+		[PAYMENT_REFUND_DECLINED] = { PAYMENT_REFUSE, PAYMENT_REFUND_DONE },
+	},
+	[PAYMENT_REFUND_REFUSED] = {
+		[PAYMENT_REFUND_ASKED] = { PAYMENT_ANSWER, PAYMENT_REFUND_REFUSED },
+		[PAYMENT_REFUND_SUCCEEDED] = { PAYMENT_REFUSE, PAYMENT_REFUND_REFUSED },
+		[PAYMENT_REFUND_DECLINED] = { PAYMENT_IGNORE, PAYMENT_REFUND_REFUSED },
+	},
+};
+
 #define ASK_AGAIN_BASE_MS PAYMENT_LEASE_MS
 #define ASK_AGAIN_MAX_MS  ((int64_t)3600 * 1000)
 #define RETRY_BASE_MS	  500
@@ -101,6 +128,12 @@ const char *payment_status(const struct payment *payment)
 struct payment_step payment_next(enum payment_state state, enum payment_event event)
 {
 	return STEPS[state][event];
+}
+
+struct payment_refund_step payment_refund_next(enum payment_refund_state state,
+					       enum payment_refund_event event)
+{
+	return REFUND_STEPS[state][event];
 }
 
 static int64_t doubled(int64_t base_ms, int times, int64_t max_ms)
@@ -155,10 +188,12 @@ bool payment_notice_kind_parse(const char *type, enum payment_notice_kind *kind)
 struct payment_test_outcome payment_test_outcome_of(const char *token)
 {
 	if (strcmp(token, "tok_ok") == 0)
-		return (struct payment_test_outcome) { true, "", 0 };
+		return (struct payment_test_outcome) { true, "", 0, true };
 	if (strcmp(token, "tok_slow") == 0)
-		return (struct payment_test_outcome) { true, "", SLOW_MS };
+		return (struct payment_test_outcome) { true, "", SLOW_MS, true };
+	if (strcmp(token, "tok_refund_refused") == 0)
+		return (struct payment_test_outcome) { true, "", 0, false };
 	if (strcmp(token, "tok_decline") == 0)
-		return (struct payment_test_outcome) { false, "card declined", 0 };
-	return (struct payment_test_outcome) { false, "unknown token", 0 };
+		return (struct payment_test_outcome) { false, "card declined", 0, false };
+	return (struct payment_test_outcome) { false, "unknown token", 0, false };
 }

@@ -4,7 +4,7 @@
 
 #define REFUND_COLUMNS                                                                             \
 	" r.id, r.payment_id, p.order_id, p.provider, p.traceparent, r.amount_minor,"              \
-	" p.currency, r.reason, r.state, r.attempts "
+	" p.currency, r.reason, r.state, r.attempts, r.failure "
 
 static const struct sk_sql SQL_FIND = {
 	"refund_find",
@@ -26,7 +26,8 @@ static const struct sk_sql SQL_ADD = {
 
 static const struct sk_sql SQL_END = {
 	"refund_end",
-	"UPDATE refund SET state = $2, due_at = NULL, updated_at = now() WHERE id = $1",
+	"UPDATE refund SET state = $2, failure = $3, due_at = NULL, updated_at = now() WHERE id = "
+	"$1",
 };
 
 static const struct sk_sql SQL_CLAIM = {
@@ -59,6 +60,7 @@ static void read_refund(const struct sk_rows *rows, int row, struct payment_refu
 		.reason = sk_row_text(rows, row, 7),
 		.state = payment_refund_state_parse(sk_row_text(rows, row, 8)),
 		.attempts = (int)sk_row_int(rows, row, 9),
+		.failure = sk_row_text(rows, row, 10),
 	};
 }
 
@@ -94,11 +96,13 @@ enum sk_status payment_store_add_refund(struct sk_tx *tx, const struct payment_r
 			 NULL);
 }
 
-enum sk_status payment_store_end_refund(struct sk_tx *tx, const char *id,
-					enum payment_refund_state state)
+enum sk_status payment_store_end_refund(struct sk_tx *tx, const struct payment_refund *refund)
 {
 	return sk_tx_run(tx, &SQL_END,
-			 SK_PARAMS(sk_text(id), sk_text(payment_refund_state_name(state))), NULL);
+			 SK_PARAMS(sk_text(refund->id),
+				   sk_text(payment_refund_state_name(refund->state)),
+				   sk_text(refund->failure)),
+			 NULL);
 }
 
 enum sk_status payment_store_claim_refunds(struct sk_pg *pg, struct sk_context *context,

@@ -87,27 +87,44 @@ enum sk_status payment_cancel(struct sk_tx *tx, const struct payment *order)
 
 /* ---- refunding ---- */
 
+/* Moves the refund as the table says; its payment is held. */
+static enum sk_status advance_refund(struct sk_tx *tx, struct payment *payment,
+				     struct payment_refund *refund, enum payment_refund_event event)
+{
+	struct payment_refund_step step = payment_refund_next(refund->state, event);
+	enum sk_status st;
+
+	switch (step.verdict) {
+	case PAYMENT_IGNORE:
+		return SK_OK;
+	case PAYMENT_ANSWER:
+		return payment_tell_refund(tx, payment, refund);
+	case PAYMENT_GO:
+		refund->state = step.next;
+		st = payment_store_end_refund(tx, refund);
+		if (step.next == PAYMENT_REFUND_DONE)
+			payment->refunded_minor += refund->amount.minor;
+		if (st == SK_OK)
+			st = payment_store_move(tx, payment);
+		return st == SK_OK ? payment_tell_refund(tx, payment, refund) : st;
+	case PAYMENT_REFUSE:
+		break;
+	}
+	return sk_fail(sk_tx_context(tx), SK_CONFLICT, "refund_contradicted",
+		       "refund %s is %s already", refund->id,
+		       payment_refund_state_name(refund->state));
+}
+
 /* A refund id that is known: under way, to be answered once more, or another's. */
-static enum sk_status refund_again(struct sk_tx *tx, const struct payment *payment,
-				   const struct payment_refund *known,
+static enum sk_status refund_again(struct sk_tx *tx, struct payment *payment,
+				   struct payment_refund *known,
 				   const struct payment_refund *wanted)
 {
 	if (strcmp(known->payment_id, payment->id) != 0 ||
 	    !payment_amount_matches(&known->amount, &wanted->amount))
 		return sk_fail(sk_tx_context(tx), SK_CONFLICT, "refund_id_reused",
 			       "refund %s is another refund already", known->id);
-	switch (known->state) {
-	case PAYMENT_REFUND_DONE:
-		return payment_tell_refunded(tx, payment, known);
-	case PAYMENT_REFUND_REQUESTED:
-	case PAYMENT_REFUND_SENT:
-		return SK_OK;
-	case PAYMENT_REFUND_REFUSED:
-	case PAYMENT_REFUND_STATES:
-		break;
-	}
-	return sk_fail(sk_tx_context(tx), SK_CONFLICT, "refund_refused",
-		       "the provider refused refund %s", known->id);
+	return advance_refund(tx, payment, known, PAYMENT_REFUND_ASKED);
 }
 
 static enum sk_status add_refund(struct sk_tx *tx, const struct payment *payment,
@@ -188,20 +205,10 @@ static enum sk_status take_refund(struct sk_tx *tx, struct payment *payment,
 	if (strcmp(refund.payment_id, payment->id) != 0 ||
 	    !payment_amount_matches(&refund.amount, &notice->amount))
 		return amount_mismatch(tx, notice);
-	if (refund.state == PAYMENT_REFUND_DONE || refund.state == PAYMENT_REFUND_REFUSED)
-		return SK_OK;
-	st = payment_store_end_refund(tx, refund.id,
-				      done ? PAYMENT_REFUND_DONE : PAYMENT_REFUND_REFUSED);
-	if (st != SK_OK)
-		return st;
-	if (!done) {
-		sk_log(SK_LOG_ERROR, sk_tx_context(tx), "refund %s was refused: %s", refund.id,
-		       notice->reason);
-		return SK_OK;
-	}
-	payment->refunded_minor += refund.amount.minor;
-	st = payment_store_move(tx, payment);
-	return st == SK_OK ? payment_tell_refunded(tx, payment, &refund) : st;
+	if (done)
+		return advance_refund(tx, payment, &refund, PAYMENT_REFUND_SUCCEEDED);
+	refund.failure = *notice->reason != '\0' ? notice->reason : "the provider gave no reason";
+	return advance_refund(tx, payment, &refund, PAYMENT_REFUND_DECLINED);
 }
 
 static enum sk_status take_outcome(struct sk_tx *tx, struct payment *payment,

@@ -105,11 +105,11 @@ static const char *traceparent_of(const struct sk_message *message)
 			       sk_trace_format(&message->context->trace, buffer));
 }
 
-static enum sk_status on_order_paid(struct sk_tx *tx, const struct sk_message *message, void *app)
+static enum sk_status on_requested(struct sk_tx *tx, const struct sk_message *message, void *app)
 {
-	const Souk__Orders__V1__OrderPaid *order = (const void *)message->body;
+	const Souk__Orders__V1__ShipmentRequested *order = (const void *)message->body;
 	const Souk__Orders__V1__Address *address = order->shipping_address;
-	struct shipment paid = {
+	struct shipment wanted = {
 		.order_id = order->order_id,
 		.number = order->number,
 		.account_id = order->account_id,
@@ -124,14 +124,14 @@ static enum sk_status on_order_paid(struct sk_tx *tx, const struct sk_message *m
 		.traceparent = traceparent_of(message),
 	};
 
-	return shipping_order_paid(tx, app, &paid);
+	return shipping_request(tx, app, &wanted);
 }
 
-static enum sk_status on_order_cancelled(struct sk_tx *tx, const struct sk_message *message,
-					 void *app)
+static enum sk_status on_recall_requested(struct sk_tx *tx, const struct sk_message *message,
+					  void *app)
 {
-	const Souk__Orders__V1__OrderCancelled *order = (const void *)message->body;
-	struct shipment cancelled = {
+	const Souk__Orders__V1__RecallRequested *order = (const void *)message->body;
+	struct shipment recalled = {
 		.order_id = order->order_id,
 		.number = order->number,
 		.account_id = order->account_id,
@@ -140,21 +140,21 @@ static enum sk_status on_order_cancelled(struct sk_tx *tx, const struct sk_messa
 	};
 
 	(void)app;
-	return shipping_order_cancelled(tx, &cancelled);
+	return shipping_recall(tx, &recalled);
 }
 
-static const struct sk_handler PAID[] = {
-	{ &souk__orders__v1__order_paid__descriptor, on_order_paid },
+static const struct sk_handler REQUESTS[] = {
+	{ &souk__orders__v1__shipment_requested__descriptor, on_requested },
 	{ NULL, NULL },
 };
 
-static const struct sk_handler CANCELLED[] = {
-	{ &souk__orders__v1__order_cancelled__descriptor, on_order_cancelled },
+static const struct sk_handler RECALLS[] = {
+	{ &souk__orders__v1__recall_requested__descriptor, on_recall_requested },
 	{ NULL, NULL },
 };
 
 const struct sk_consumer SHIPPING_CONSUMERS[] = {
-	{ "shipping-paid", "orders", "orders.paid.*", PAID },
-	{ "shipping-cancelled", "orders", "orders.cancelled.*", CANCELLED },
+	{ "shipping-requested", "orders", "orders.shipment_requested.*", REQUESTS },
+	{ "shipping-recalled", "orders", "orders.recall_requested.*", RECALLS },
 	{ NULL, NULL, NULL, NULL },
 };

@@ -56,7 +56,8 @@ static enum sk_status open_service(struct sk_parts *parts, void *app, struct sk_
 
 static const struct sk_service SHIPPING_SERVICE = {
 	.name = "shipping",
-	.summary = "a label for each paid order, and what its carrier says of the parcel",
+	.summary = "a label for each order whose goods are sold, and what its carrier says of the "
+		   "parcel",
 	.port = 8107,
 	.uses_pg = true,
 	.uses_kv = true,

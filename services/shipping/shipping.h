@@ -1,6 +1,6 @@
 /* The shipping service's own types, and the functions between its files.
  *
- * A paid order becomes a shipment with a label; the carrier's signed webhooks move it
+ * An order that asks for it becomes a shipment with a label; the carrier's signed webhooks move it
  * on. It moves by one table (rules.c), and workflow.c is its only mover. */
 #ifndef SHIPPING_H
 #define SHIPPING_H
@@ -23,14 +23,14 @@ enum shipping_state {
 	SHIPPING_LABEL_CREATED,
 	SHIPPING_SHIPPED,
 	SHIPPING_DELIVERED,
-	SHIPPING_VOIDED,    /* the order was cancelled before the parcel left */
-	SHIPPING_CANCELLED, /* the order was cancelled before it was paid: there is no label */
+	SHIPPING_VOIDED,    /* recalled before the parcel left */
+	SHIPPING_CANCELLED, /* recalled before it was asked for: there is no label */
 	SHIPPING_STATES,
 };
 
 enum shipping_event {
-	SHIPPING_ORDER_PAID, /* again: the first time there is no shipment yet */
-	SHIPPING_ORDER_CANCELLED,
+	SHIPPING_REQUESTED, /* again: the first time there is no shipment yet */
+	SHIPPING_RECALLED,
 	SHIPPING_PARCEL_SHIPPED,
 	SHIPPING_PARCEL_DELIVERED,
 	SHIPPING_EVENTS,
@@ -142,14 +142,13 @@ SK_MUST_CHECK enum sk_status shipping_label_make(struct sk_context *context,
 
 /* ---- workflow.c: the only place that moves a shipment ---- */
 
-/* OrderPaid: a label, or the answer to a repeated question. paid has no id yet. */
-SK_MUST_CHECK enum sk_status shipping_order_paid(struct sk_tx *tx,
-						 const struct shipping_service *service,
-						 const struct shipment *paid);
-/* OrderCancelled: voids the label unless the parcel left. Before the order was paid it
- * leaves a mark, so that no label is made later. */
-SK_MUST_CHECK enum sk_status shipping_order_cancelled(struct sk_tx *tx,
-						      const struct shipment *cancelled);
+/* ShipmentRequested: a label, or the answer to a repeated question. wanted has no id yet. */
+SK_MUST_CHECK enum sk_status shipping_request(struct sk_tx *tx,
+					      const struct shipping_service *service,
+					      const struct shipment *wanted);
+/* RecallRequested: voids the label, or tells that the parcel left. Where there is none yet it
+ * leaves a mark, so that no label is made later. It is answered in any case. */
+SK_MUST_CHECK enum sk_status shipping_recall(struct sk_tx *tx, const struct shipment *recalled);
 /* The carrier's webhook, once. SK_NOT_FOUND: not our parcel. SK_CONFLICT: of a voided label. */
 SK_MUST_CHECK enum sk_status shipping_take_notice(struct sk_tx *tx,
 						  const struct shipping_service *service,
@@ -157,7 +156,8 @@ SK_MUST_CHECK enum sk_status shipping_take_notice(struct sk_tx *tx,
 
 /* ---- events.c ---- */
 
-/* Tells the step that led to the state: label_created, shipped, delivered or voided. */
+/* Tells the step that led to the state: label_created, shipped, delivered or voided (also where
+ * there never was a label). */
 SK_MUST_CHECK enum sk_status shipping_tell(struct sk_tx *tx, const struct shipment *shipment,
 					   enum shipping_state step);
 

@@ -8,9 +8,12 @@
 /* Whoever asks again gets every step: the answer that was lost may be any of them. */
 static enum sk_status tell_all(struct sk_tx *tx, const struct shipment *shipment)
 {
-	enum sk_status st = shipping_tell(tx, shipment, SHIPPING_LABEL_CREATED);
+	enum sk_status st = SK_OK;
 
-	if (st == SK_OK && shipment->state == SHIPPING_VOIDED)
+	if (shipment->state != SHIPPING_CANCELLED)
+		st = shipping_tell(tx, shipment, SHIPPING_LABEL_CREATED);
+	if (st == SK_OK &&
+	    (shipment->state == SHIPPING_VOIDED || shipment->state == SHIPPING_CANCELLED))
 		return shipping_tell(tx, shipment, SHIPPING_VOIDED);
 	if (st == SK_OK &&
 	    (shipment->state == SHIPPING_SHIPPED || shipment->state == SHIPPING_DELIVERED))
@@ -71,10 +74,10 @@ static enum sk_status hold(struct sk_tx *tx, const char *order_id, struct shipme
 }
 
 static enum sk_status add(struct sk_tx *tx, const struct shipping_service *service,
-			  const struct shipment *paid, bool *added)
+			  const struct shipment *wanted, bool *added)
 {
 	struct sk_arena *arena = sk_tx_arena(tx);
-	struct shipment shipment = *paid;
+	struct shipment shipment = *wanted;
 	struct shipping_label label;
 	enum sk_status st;
 
@@ -90,26 +93,26 @@ static enum sk_status add(struct sk_tx *tx, const struct shipping_service *servi
 	return st;
 }
 
-enum sk_status shipping_order_paid(struct sk_tx *tx, const struct shipping_service *service,
-				   const struct shipment *paid)
+enum sk_status shipping_request(struct sk_tx *tx, const struct shipping_service *service,
+				const struct shipment *wanted)
 {
 	struct shipment shipment;
 	bool known, added = false;
-	enum sk_status st = hold(tx, paid->order_id, &shipment, &known);
+	enum sk_status st = hold(tx, wanted->order_id, &shipment, &known);
 
 	if (st == SK_OK && !known) {
-		st = add(tx, service, paid, &added);
+		st = add(tx, service, wanted, &added);
 		if (st == SK_OK && !added) /* somebody else came between: look again */
-			st = shipping_store_hold_of_order(tx, paid->order_id, &shipment);
+			st = shipping_store_hold_of_order(tx, wanted->order_id, &shipment);
 	}
 	if (st != SK_OK || added)
 		return st;
-	return advance(tx, &shipment, SHIPPING_ORDER_PAID, service->advance_ms);
+	return advance(tx, &shipment, SHIPPING_REQUESTED, service->advance_ms);
 }
 
-enum sk_status shipping_order_cancelled(struct sk_tx *tx, const struct shipment *cancelled)
+enum sk_status shipping_recall(struct sk_tx *tx, const struct shipment *recalled)
 {
-	struct shipment shipment = *cancelled;
+	struct shipment shipment = *recalled;
 	bool added;
 	enum sk_status st;
 
@@ -118,10 +121,12 @@ enum sk_status shipping_order_cancelled(struct sk_tx *tx, const struct shipment 
 	shipment.tracking_number = "";
 	shipment.state = SHIPPING_CANCELLED;
 	st = shipping_store_add(tx, &shipment, NULL, 0, &added);
-	if (st != SK_OK || added)
+	if (st != SK_OK)
 		return st;
-	st = shipping_store_hold_of_order(tx, cancelled->order_id, &shipment);
-	return st == SK_OK ? advance(tx, &shipment, SHIPPING_ORDER_CANCELLED, 0) : st;
+	if (added)
+		return shipping_tell(tx, &shipment, SHIPPING_VOIDED);
+	st = shipping_store_hold_of_order(tx, recalled->order_id, &shipment);
+	return st == SK_OK ? advance(tx, &shipment, SHIPPING_RECALLED, 0) : st;
 }
 
 enum sk_status shipping_take_notice(struct sk_tx *tx, const struct shipping_service *service,

@@ -107,12 +107,16 @@ static void a_fact_heard_twice_changes_nothing(void **state)
 	struct order order = order_in(ORDER_PAID);
 	const struct order_fact sold = { .event = ORDER_STOCK_SOLD };
 	const struct order_fact labelled = { .event = ORDER_LABEL_CREATED };
+	const struct order_fact voided = { .event = ORDER_LABEL_VOIDED };
 
 	(void)state;
 	assert_true(apply(&order, &sold));
 	assert_false(apply(&order, &sold));
 	assert_true(apply(&order, &labelled));
 	assert_false(apply(&order, &labelled));
+	assert_true(apply(&order, &(struct order_fact) { .event = ORDER_CANCEL_ASKED }));
+	assert_true(apply(&order, &voided));
+	assert_false(apply(&order, &voided));
 }
 
 static void a_late_payment_of_a_cancelled_order_can_be_paid_back_once(void **state)
@@ -130,17 +134,160 @@ static void a_late_payment_of_a_cancelled_order_can_be_paid_back_once(void **sta
 	assert_int_equal(order_refundable_minor(&order), 0);
 }
 
-static void a_cancel_asks_inventory_anew(void **state)
+static void a_refund_that_failed_can_be_asked_for_anew(void **state)
+{
+	static const enum order_status STATUSES[] = { ORDER_PAID, ORDER_SHIPPED, ORDER_DELIVERED,
+						      ORDER_CANCELLED };
+	const struct order_refund refund = { .id = OTHER, .amount_minor = 400 };
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(STATUSES) / sizeof(*STATUSES); i++) {
+		struct order order = order_in(STATUSES[i]);
+
+		order.payment = ORDER_PAYMENT_CAPTURED;
+		order.stock_settled = true;
+		assert_true(apply(&order, &(struct order_fact) { .event = ORDER_REFUND_ASKED,
+								 .refund = &refund }));
+		assert_int_equal(order_refundable_minor(&order), 600);
+		assert_int_equal(order_owed(&order), ORDER_SEND_REFUND_REQUEST);
+		assert_true(apply(&order, &(struct order_fact) { .event = ORDER_REFUND_FAILED,
+								 .refund = &refund }));
+		assert_int_equal(order.status, STATUSES[i]);
+		assert_int_equal(order_refundable_minor(&order), 1000);
+		assert_int_equal(order_owed(&order), 0);
+	}
+}
+
+static void an_expired_reservation_is_answered_each_time(void **state)
+{
+	struct order order = order_in(ORDER_RESERVED);
+	const struct order_fact expired = { .event = ORDER_STOCK_EXPIRED };
+
+	(void)state;
+	assert_true(apply(&order, &expired));
+	assert_true(apply(&order, &expired));
+	assert_int_equal(order.status, ORDER_RESERVED);
+}
+
+/* ---- undoing: the parcel first, then the stock ---- */
+
+static struct order paid_order(void)
 {
 	struct order order = order_in(ORDER_PAID);
 
+	order.payment = ORDER_PAYMENT_CAPTURED;
+	return order;
+}
+
+static const struct order_fact CANCEL = { .event = ORDER_CANCEL_ASKED,
+					  .reason = "cancelled by the customer" };
+static const struct order_fact SOLD = { .event = ORDER_STOCK_SOLD };
+static const struct order_fact RELEASED = { .event = ORDER_STOCK_RELEASED };
+static const struct order_fact LABELLED = { .event = ORDER_LABEL_CREATED };
+static const struct order_fact SHIPPED = { .event = ORDER_PARCEL_SHIPPED };
+static const struct order_fact VOIDED = { .event = ORDER_LABEL_VOIDED };
+
+static void a_cancelled_order_calls_back_its_parcel_and_then_its_stock(void **state)
+{
+	struct order order = paid_order();
+
 	(void)state;
-	order.stock_settled = true;
-	assert_true(apply(&order, &(struct order_fact) { .event = ORDER_CANCEL_ASKED,
-							 .reason = "cancelled by the customer" }));
-	assert_false(order.stock_settled);
+	assert_true(apply(&order, &SOLD));
+	assert_true(apply(&order, &LABELLED));
+	assert_true(apply(&order, &CANCEL));
 	assert_string_equal(order.reason, "cancelled by the customer");
+	assert_int_equal(order_recall(&order), ORDER_SEND_RECALL_REQUEST);
+	assert_int_equal(order_owed(&order), ORDER_SEND_RECALL_REQUEST);
+	assert_true(apply(&order, &VOIDED));
+	assert_int_equal(order_owed(&order), ORDER_SEND_RECALLED);
+	assert_true(apply(&order, &RELEASED));
+	assert_int_equal(order_owed(&order), 0);
+}
+
+static void a_parcel_that_is_asked_for_and_has_no_label_yet_is_called_back_too(void **state)
+{
+	struct order order = paid_order();
+
+	(void)state;
+	assert_true(apply(&order, &SOLD));
+	assert_true(apply(&order, &CANCEL));
+	assert_int_equal(order_owed(&order), ORDER_SEND_RECALL_REQUEST);
+}
+
+static void an_order_that_has_no_parcel_calls_back_its_stock_at_once(void **state)
+{
+	struct order order = paid_order();
+
+	(void)state;
+	assert_true(apply(&order, &CANCEL));
+	assert_int_equal(order_recall(&order), ORDER_SEND_RECALLED);
+	assert_int_equal(order_owed(&order), ORDER_SEND_RECALLED);
+	/* The word that it was sold comes late, and asks for no parcel any more. */
+	assert_int_equal(order_next(order.status, ORDER_STOCK_SOLD).verdict, ORDER_IGNORE);
+	assert_true(apply(&order, &RELEASED));
+	assert_int_equal(order_owed(&order), 0);
+}
+
+static void a_parcel_that_left_ends_the_asking_and_keeps_the_goods_sold(void **state)
+{
+	struct order order = paid_order();
+
+	(void)state;
+	assert_true(apply(&order, &SOLD));
+	assert_true(apply(&order, &CANCEL));
+	assert_true(apply(&order, &SHIPPED));
+	assert_int_equal(order_recall(&order), ORDER_SEND_NOTHING);
+	assert_int_equal(order_owed(&order), 0);
+	assert_false(apply(&order, &VOIDED)); /* whoever says so */
+	assert_int_equal(order_owed(&order), 0);
+}
+
+static void an_order_that_was_never_paid_has_only_a_reservation_to_release(void **state)
+{
+	struct order order = order_in(ORDER_RESERVED);
+
+	(void)state;
+	assert_true(apply(&order, &CANCEL));
 	assert_int_equal(order_owed(&order), ORDER_SEND_CANCELLED);
+	/* A late payment changes what is asked, not what inventory does. */
+	assert_true(apply(&order, &(struct order_fact) { .event = ORDER_PAYMENT_CONFIRMED,
+							 .payment_id = OTHER }));
+	assert_int_equal(order_owed(&order), ORDER_SEND_RECALLED);
+}
+
+static void a_paid_order_whose_stock_is_gone_owes_inventory_nothing(void **state)
+{
+	struct order order = paid_order();
+
+	(void)state;
+	assert_true(apply(&order, &(struct order_fact) { .event = ORDER_STOCK_REJECTED,
+							 .reason = "not enough in stock" }));
+	assert_int_equal(order.status, ORDER_CANCELLED);
+	assert_string_equal(order.reason, "not enough in stock");
+	assert_int_equal(order_owed(&order), 0);
+}
+
+static void a_full_refund_calls_back_what_has_not_left_and_leaves_what_has(void **state)
+{
+	const struct order_refund all = { .id = OTHER, .amount_minor = 1000 };
+	const struct order_fact refunded = { .event = ORDER_REFUNDED_FULLY, .refund = &all };
+	struct order here = paid_order(), gone = paid_order();
+
+	(void)state;
+	here.refund_requested_minor = gone.refund_requested_minor = 1000;
+	assert_true(apply(&here, &SOLD));
+	assert_true(apply(&here, &refunded));
+	assert_int_equal(order_owed(&here), ORDER_SEND_RECALL_REQUEST);
+	assert_true(apply(&here, &VOIDED));
+	assert_int_equal(order_owed(&here), ORDER_SEND_RECALLED);
+	assert_true(apply(&here, &RELEASED));
+	assert_int_equal(order_owed(&here), 0);
+
+	assert_true(apply(&gone, &SOLD));
+	assert_true(apply(&gone, &SHIPPED));
+	assert_true(apply(&gone, &refunded));
+	assert_int_equal(gone.status, ORDER_REFUNDED);
+	assert_int_equal(order_owed(&gone), 0);
 }
 
 static void the_payment_status_says_what_became_of_the_money(void **state)
@@ -170,9 +317,11 @@ static void an_order_owes_what_nobody_answered(void **state)
 	order.status = ORDER_RESERVED;
 	assert_int_equal(order_owed(&order), ORDER_SEND_PAYMENT_REQUEST);
 	order.status = ORDER_PAID;
-	order.labelled = true;
 	assert_int_equal(order_owed(&order), ORDER_SEND_PAID);
 	order.stock_settled = true;
+	order.parcel = ORDER_PARCEL_ASKED;
+	assert_int_equal(order_owed(&order), ORDER_SEND_SHIPMENT_REQUEST);
+	order.parcel = ORDER_PARCEL_LABELLED;
 	assert_int_equal(order_owed(&order), 0);
 	order.refund_requested_minor = 10;
 	assert_int_equal(order_owed(&order), ORDER_SEND_REFUND_REQUEST);
@@ -248,6 +397,17 @@ static void countries_are_those_of_iso_3166(void **state)
 	assert_false(order_country_has_postal_codes("HK"));
 }
 
+static void every_word_of_a_column_keeps_its_name(void **state)
+{
+	(void)state;
+	for (int i = 0; i < ORDER_PARCELS; i++)
+		assert_int_equal(order_parcel_parse(order_parcel_name((enum order_parcel)i)), i);
+	for (int i = 0; i < ORDER_REFUND_STATES; i++)
+		assert_int_equal(order_refund_state_parse(
+					 order_refund_state_name((enum order_refund_state)i)),
+				 i);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -257,7 +417,17 @@ int main(void)
 		cmocka_unit_test(a_total_that_does_not_fit_is_refused),
 		cmocka_unit_test(a_fact_heard_twice_changes_nothing),
 		cmocka_unit_test(a_late_payment_of_a_cancelled_order_can_be_paid_back_once),
-		cmocka_unit_test(a_cancel_asks_inventory_anew),
+		cmocka_unit_test(a_refund_that_failed_can_be_asked_for_anew),
+		cmocka_unit_test(an_expired_reservation_is_answered_each_time),
+		cmocka_unit_test(a_cancelled_order_calls_back_its_parcel_and_then_its_stock),
+		cmocka_unit_test(
+			a_parcel_that_is_asked_for_and_has_no_label_yet_is_called_back_too),
+		cmocka_unit_test(an_order_that_has_no_parcel_calls_back_its_stock_at_once),
+		cmocka_unit_test(a_parcel_that_left_ends_the_asking_and_keeps_the_goods_sold),
+		cmocka_unit_test(an_order_that_was_never_paid_has_only_a_reservation_to_release),
+		cmocka_unit_test(a_paid_order_whose_stock_is_gone_owes_inventory_nothing),
+		cmocka_unit_test(a_full_refund_calls_back_what_has_not_left_and_leaves_what_has),
+		cmocka_unit_test(every_word_of_a_column_keeps_its_name),
 		cmocka_unit_test(the_payment_status_says_what_became_of_the_money),
 		cmocka_unit_test(an_order_owes_what_nobody_answered),
 		cmocka_unit_test(patience_doubles_and_ends_with_the_steps_time),

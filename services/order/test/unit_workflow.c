@@ -9,30 +9,84 @@
 #include "../order.h"
 
 /* The whole table, as it is documented: the next status, or
- * "-" ignored, "?" too early, "!" refused. */
+ * "-" ignored, "?" too early, "!" refused. Written by hand, from what should be. */
 static const char *const EXPECTED[ORDER_STATUSES][ORDER_EVENTS] = {
-	/* stock: reserved, rejected, sold, released; payment: confirmed, declined;
-	 * parcel: label, shipped, delivered, voided; asked: cancel, refund;
-	 * refunded: partly, fully; timed out */
-	[ORDER_PENDING] = { "reserved", "rejected", "?", "!", "?", "?", "?", "?", "?", "!",
-			    "cancelled", "!", "!", "!", "cancelled" },
-	[ORDER_RESERVED] = { "-", "!", "?", "!", "paid", "payment_failed", "?", "?", "?", "!",
-			     "cancelled", "!", "!", "!", "cancelled" },
-	[ORDER_PAID] = { "-", "!", "paid", "!", "-", "!", "paid", "shipped", "?", "!", "cancelled",
-			 "paid", "paid", "refunded", "-" },
-	[ORDER_SHIPPED] = { "-", "!", "shipped", "!", "-", "!", "-", "-", "delivered", "!", "!",
-			    "shipped", "shipped", "refunded", "-" },
-	[ORDER_DELIVERED] = { "-", "!", "delivered", "!", "-", "!", "-", "-", "-", "!", "!",
-			      "delivered", "delivered", "refunded", "-" },
-	[ORDER_REJECTED] = { "!", "-", "!", "!", "!", "!", "!", "!", "!", "!", "!", "!", "!", "!",
-			     "-" },
-	[ORDER_PAYMENT_FAILED] = { "-", "!", "!", "payment_failed", "!", "-", "!", "!", "!", "!",
-				   "!", "!", "!", "!", "-" },
-	[ORDER_CANCELLED] = { "-", "-", "-", "cancelled", "cancelled", "-", "-", "cancelled",
-			      "cancelled", "cancelled", "-", "!", "cancelled", "cancelled", "-" },
-	[ORDER_REFUNDED] = { "-", "!", "refunded", "!", "-", "!", "refunded", "refunded",
-			     "refunded", "refunded", "!", "!", "-", "-", "-" },
+	/* stock: reserved, rejected, sold, released, expired;
+	 * payment: confirmed, declined;
+	 * parcel: label, shipped, delivered, voided;
+	 * asked: cancel, refund; refund: partly, fully, failed; timed out */
+	[ORDER_PENDING] = { "reserved", "rejected", "?", "!", "pending", /**/ "?", "?", /**/
+			    "?", "?", "?", "!", /**/ "cancelled", "!", "!", "!", "!", "cancelled" },
+	[ORDER_RESERVED] = { "-", "cancelled", "?", "!", "reserved", /**/ "paid", "payment_failed",
+			     /**/ "?", "?", "?", "!", /**/ "cancelled", "!", "!", "!", "!",
+			     "cancelled" },
+	[ORDER_PAID] = { "-", "cancelled", "paid", "!", "-", /**/ "-", "!", /**/ "paid", "shipped",
+			 "?", "!", /**/ "cancelled", "paid", "paid", "refunded", "paid", "-" },
+	[ORDER_SHIPPED] = { "-", "!", "shipped", "!", "-", /**/ "-", "!", /**/ "-", "-",
+			    "delivered", "!", /**/ "!", "shipped", "shipped", "refunded", "shipped",
+			    "-" },
+	[ORDER_DELIVERED] = { "-", "!", "delivered", "!", "-", /**/ "-", "!", /**/ "-", "-", "-",
+			      "!", /**/ "!", "delivered", "delivered", "refunded", "delivered",
+			      "-" },
+	[ORDER_REJECTED] = { "-", "-", "!", "!", "-", /**/ "!", "!", /**/ "!", "!", "!", "!", /**/
+			     "!", "!", "!", "!", "!", "-" },
+	[ORDER_PAYMENT_FAILED] = { "-", "-", "!", "payment_failed", "-", /**/ "!", "-", /**/ "!",
+				   "!", "!", "!", /**/ "!", "!", "!", "!", "!", "-" },
+	[ORDER_CANCELLED] = { "-", "-", "-", "cancelled", "-", /**/ "cancelled", "-", /**/ "-",
+			      "cancelled", "cancelled", "cancelled", /**/ "-", "cancelled",
+			      "cancelled", "cancelled", "cancelled", "-" },
+	[ORDER_REFUNDED] = { "-", "-", "-", "refunded", "-", /**/ "-", "!", /**/ "-", "refunded",
+			     "refunded", "refunded", /**/ "!", "!", "-", "-", "!", "-" },
 };
+
+/* What is sent, by hand likewise; all other cells send nothing. */
+static const struct {
+	enum order_status status;
+	enum order_event event;
+	unsigned sends;
+} TOLD[] = {
+	{ ORDER_PENDING, ORDER_STOCK_RESERVED, ORDER_SEND_PAYMENT_REQUEST },
+	{ ORDER_PENDING, ORDER_STOCK_REJECTED, ORDER_SEND_REJECTED },
+	{ ORDER_PENDING, ORDER_STOCK_EXPIRED, ORDER_SEND_CREATED },
+	{ ORDER_PENDING, ORDER_CANCEL_ASKED, ORDER_SEND_CANCELLED },
+	{ ORDER_PENDING, ORDER_STEP_TIMED_OUT, ORDER_SEND_CANCELLED },
+	{ ORDER_RESERVED, ORDER_STOCK_REJECTED, ORDER_SEND_CANCELLED },
+	{ ORDER_RESERVED, ORDER_STOCK_EXPIRED, ORDER_SEND_CREATED },
+	{ ORDER_RESERVED, ORDER_PAYMENT_CONFIRMED, ORDER_SEND_PAID },
+	{ ORDER_RESERVED, ORDER_PAYMENT_DECLINED, ORDER_SEND_PAYMENT_FAILED },
+	{ ORDER_RESERVED, ORDER_CANCEL_ASKED, ORDER_SEND_CANCELLED },
+	{ ORDER_RESERVED, ORDER_STEP_TIMED_OUT, ORDER_SEND_CANCELLED },
+	{ ORDER_PAID, ORDER_STOCK_REJECTED, ORDER_SEND_CANCELLED | ORDER_SEND_REFUND_REQUEST },
+	{ ORDER_PAID, ORDER_STOCK_SOLD, ORDER_SEND_SHIPMENT_REQUEST },
+	{ ORDER_PAID, ORDER_PARCEL_SHIPPED, ORDER_SEND_SHIPPED },
+	{ ORDER_PAID, ORDER_CANCEL_ASKED,
+	  ORDER_SEND_CANCELLED | ORDER_SEND_REFUND_REQUEST | ORDER_SEND_RECALL },
+	{ ORDER_PAID, ORDER_REFUND_ASKED, ORDER_SEND_REFUND_REQUEST },
+	{ ORDER_PAID, ORDER_REFUNDED_PARTLY, ORDER_SEND_REFUNDED },
+	{ ORDER_PAID, ORDER_REFUNDED_FULLY, ORDER_SEND_REFUNDED | ORDER_SEND_RECALL },
+	{ ORDER_SHIPPED, ORDER_PARCEL_DELIVERED, ORDER_SEND_DELIVERED },
+	{ ORDER_SHIPPED, ORDER_REFUND_ASKED, ORDER_SEND_REFUND_REQUEST },
+	{ ORDER_SHIPPED, ORDER_REFUNDED_PARTLY, ORDER_SEND_REFUNDED },
+	{ ORDER_SHIPPED, ORDER_REFUNDED_FULLY, ORDER_SEND_REFUNDED },
+	{ ORDER_DELIVERED, ORDER_REFUND_ASKED, ORDER_SEND_REFUND_REQUEST },
+	{ ORDER_DELIVERED, ORDER_REFUNDED_PARTLY, ORDER_SEND_REFUNDED },
+	{ ORDER_DELIVERED, ORDER_REFUNDED_FULLY, ORDER_SEND_REFUNDED },
+	{ ORDER_CANCELLED, ORDER_PAYMENT_CONFIRMED, ORDER_SEND_REFUND_REQUEST },
+	{ ORDER_CANCELLED, ORDER_LABEL_VOIDED, ORDER_SEND_RECALLED },
+	{ ORDER_CANCELLED, ORDER_REFUND_ASKED, ORDER_SEND_REFUND_REQUEST },
+	{ ORDER_CANCELLED, ORDER_REFUNDED_PARTLY, ORDER_SEND_REFUNDED },
+	{ ORDER_CANCELLED, ORDER_REFUNDED_FULLY, ORDER_SEND_REFUNDED },
+	{ ORDER_REFUNDED, ORDER_LABEL_VOIDED, ORDER_SEND_RECALLED },
+};
+
+static unsigned told(int status, int event)
+{
+	for (size_t i = 0; i < sizeof(TOLD) / sizeof(*TOLD); i++)
+		if (TOLD[i].status == (enum order_status)status &&
+		    TOLD[i].event == (enum order_event)event)
+			return TOLD[i].sends;
+	return 0;
+}
 
 static const char *decision(struct order_step step)
 {
@@ -57,6 +111,17 @@ static void every_event_in_every_status_is_decided_as_documented(void **state)
 			assert_string_equal(decision(order_next((enum order_status)status,
 								(enum order_event)event)),
 					    EXPECTED[status][event]);
+}
+
+static void every_event_in_every_status_sends_what_is_documented(void **state)
+{
+	(void)state;
+	for (int status = 0; status < ORDER_STATUSES; status++)
+		for (int event = 0; event < ORDER_EVENTS; event++)
+			assert_int_equal(
+				order_next((enum order_status)status, (enum order_event)event)
+					.sends,
+				told(status, event));
 }
 
 static void what_does_not_go_changes_and_sends_nothing(void **state)
@@ -121,8 +186,11 @@ static void the_diagram_names_every_status_and_the_compensation(void **state)
 	fclose(out);
 	for (int status = 0; status < ORDER_STATUSES; status++)
 		assert_non_null(strstr(text, order_status_name((enum order_status)status)));
-	assert_non_null(strstr(text, "paid --> cancelled: cancel_asked / orders.cancelled / "
+	assert_non_null(strstr(text, "    paid --> cancelled: cancel_asked / orders.cancelled / "
+				     "orders.recall_requested or orders.recalled / "
 				     "orders.refund_requested\n"));
+	assert_non_null(
+		strstr(text, "    cancelled --> cancelled: label_voided / orders.recalled\n"));
 	free(text);
 }
 
@@ -130,6 +198,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(every_event_in_every_status_is_decided_as_documented),
+		cmocka_unit_test(every_event_in_every_status_sends_what_is_documented),
 		cmocka_unit_test(what_does_not_go_changes_and_sends_nothing),
 		cmocka_unit_test(every_move_to_another_status_is_told),
 		cmocka_unit_test(every_status_keeps_its_name),

@@ -31,9 +31,36 @@ static void every_state_keeps_its_name(void **state)
 				 i);
 }
 
-static void only_a_move_changes_the_state(void **state)
+/* The whole table, as it is documented and written by hand: the next state ("via" it where the
+ * event then counts once more), or "-" ignored, "+" answered once more, "!" refused. */
+static const char *const EXPECTED[SHIPPING_STATES][SHIPPING_EVENTS] = {
+	/* requested, recalled, parcel shipped, delivered */
+	[SHIPPING_LABEL_CREATED] = { "+", "voided", "shipped", "via shipped" },
+	[SHIPPING_SHIPPED] = { "+", "+", "-", "delivered" },
+	[SHIPPING_DELIVERED] = { "+", "+", "-", "-" },
+	[SHIPPING_VOIDED] = { "+", "+", "!", "!" },
+	[SHIPPING_CANCELLED] = { "+", "+", "!", "!" },
+};
+
+static const char *decision(struct sk_arena *arena, struct shipping_step step)
 {
-	(void)state;
+	switch (step.verdict) {
+	case SHIPPING_GO:
+		return shipping_state_name(step.next);
+	case SHIPPING_THROUGH:
+		return sk_arena_printf(arena, "via %s", shipping_state_name(step.next));
+	case SHIPPING_IGNORE:
+		return "-";
+	case SHIPPING_ANSWER:
+		return "+";
+	case SHIPPING_REFUSE:
+		break;
+	}
+	return "!";
+}
+
+static void every_event_in_every_state_is_decided_as_documented(void **state)
+{
 	for (int from = 0; from < SHIPPING_STATES; from++) {
 		for (int event = 0; event < SHIPPING_EVENTS; event++) {
 			struct shipping_step step = shipping_next((enum shipping_state)from,
@@ -41,6 +68,7 @@ static void only_a_move_changes_the_state(void **state)
 			bool moves = step.verdict == SHIPPING_GO ||
 				     step.verdict == SHIPPING_THROUGH;
 
+			assert_string_equal(decision(*state, step), EXPECTED[from][event]);
 			assert_int_equal(step.next != (enum shipping_state)from, moves);
 		}
 	}
@@ -59,36 +87,9 @@ static void a_carrier_may_skip_the_word_shipped(void **state)
 	assert_int_equal(second.next, SHIPPING_DELIVERED);
 }
 
-static void a_cancel_voids_only_a_label_whose_parcel_has_not_left(void **state)
-{
-	(void)state;
-	assert_int_equal(shipping_next(SHIPPING_LABEL_CREATED, SHIPPING_ORDER_CANCELLED).next,
-			 SHIPPING_VOIDED);
-	assert_int_equal(shipping_next(SHIPPING_SHIPPED, SHIPPING_ORDER_CANCELLED).verdict,
-			 SHIPPING_IGNORE);
-	assert_int_equal(shipping_next(SHIPPING_DELIVERED, SHIPPING_ORDER_CANCELLED).verdict,
-			 SHIPPING_IGNORE);
-}
-
-static void no_label_is_made_for_an_order_that_was_cancelled_first(void **state)
-{
-	(void)state;
-	assert_int_equal(shipping_next(SHIPPING_CANCELLED, SHIPPING_ORDER_PAID).verdict,
-			 SHIPPING_IGNORE);
-}
-
-static void a_voided_parcel_that_moves_is_for_a_person(void **state)
-{
-	(void)state;
-	assert_int_equal(shipping_next(SHIPPING_VOIDED, SHIPPING_PARCEL_SHIPPED).verdict,
-			 SHIPPING_REFUSE);
-	assert_int_equal(shipping_next(SHIPPING_VOIDED, SHIPPING_PARCEL_DELIVERED).verdict,
-			 SHIPPING_REFUSE);
-}
-
 static void a_carrier_knows_two_words(void **state)
 {
-	enum shipping_event event = SHIPPING_ORDER_PAID;
+	enum shipping_event event = SHIPPING_REQUESTED;
 
 	(void)state;
 	assert_true(shipping_word_parse("shipped", &event));
@@ -185,11 +186,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(every_state_keeps_its_name),
-		cmocka_unit_test(only_a_move_changes_the_state),
+		cmocka_unit_test(every_event_in_every_state_is_decided_as_documented),
 		cmocka_unit_test(a_carrier_may_skip_the_word_shipped),
-		cmocka_unit_test(a_cancel_voids_only_a_label_whose_parcel_has_not_left),
-		cmocka_unit_test(no_label_is_made_for_an_order_that_was_cancelled_first),
-		cmocka_unit_test(a_voided_parcel_that_moves_is_for_a_person),
 		cmocka_unit_test(a_carrier_knows_two_words),
 		cmocka_unit_test(a_shipment_is_seen_by_staff_and_by_who_ordered_it),
 		cmocka_unit_test(the_check_digit_is_luhns),
