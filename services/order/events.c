@@ -120,6 +120,16 @@ static enum sk_status on_confirmed(struct sk_tx *tx, const struct sk_message *me
 						    .payment_id = told->payment_id });
 }
 
+/* As declined as a payment can be: no provider was ever asked. */
+static enum sk_status on_payment_cancelled(struct sk_tx *tx, const struct sk_message *message,
+					   void *app)
+{
+	const Souk__Payments__V1__PaymentCancelled *told = (const void *)message->body;
+
+	return hear(tx, app, told->order_id,
+		    &(struct order_fact) { .event = ORDER_PAYMENT_DECLINED });
+}
+
 static enum sk_status on_payment_failed(struct sk_tx *tx, const struct sk_message *message,
 					void *app)
 {
@@ -276,6 +286,7 @@ static const struct sk_handler EXPIRED[] = {
 static const struct sk_handler PAYMENTS[] = {
 	{ &souk__payments__v1__payment_confirmed__descriptor, on_confirmed },
 	{ &souk__payments__v1__payment_failed__descriptor, on_payment_failed },
+	{ &souk__payments__v1__payment_cancelled__descriptor, on_payment_cancelled },
 	{ &souk__payments__v1__payment_refunded__descriptor, on_refunded },
 	{ &souk__payments__v1__payment_refund_failed__descriptor, on_refund_failed },
 	{ NULL, NULL },

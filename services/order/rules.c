@@ -94,7 +94,7 @@ const char *order_payment_status(const struct order *order)
 {
 	bool ended = order->status == ORDER_CANCELLED || order->status == ORDER_REJECTED;
 
-	if (order->payment == ORDER_PAYMENT_PENDING && ended)
+	if (order->payment != ORDER_PAYMENT_CAPTURED && ended)
 		return "cancelled";
 	if (order->payment != ORDER_PAYMENT_CAPTURED || order->refunded_minor == 0)
 		return PAYMENT_NAMES[order->payment];
@@ -157,6 +157,16 @@ static bool settle(struct order *order)
 	return changed;
 }
 
+/* Money that was taken was taken, whatever is told late. */
+static bool deny(struct order *order)
+{
+	bool changed = order->payment == ORDER_PAYMENT_PENDING;
+
+	if (changed)
+		order->payment = ORDER_PAYMENT_DENIED;
+	return changed;
+}
+
 /* The goods are ours to give away: from here on a parcel is on order. */
 static bool sell(struct order *order)
 {
@@ -210,8 +220,7 @@ static bool apply_fact(struct order *order, const struct order_fact *fact)
 	case ORDER_PAYMENT_CONFIRMED:
 		return capture(order, fact->payment_id);
 	case ORDER_PAYMENT_DECLINED:
-		order->payment = ORDER_PAYMENT_DENIED;
-		return true;
+		return deny(order);
 	case ORDER_LABEL_CREATED:
 		return label(order);
 	case ORDER_PARCEL_SHIPPED:
@@ -287,12 +296,16 @@ static unsigned owed_by_paid(const struct order *order)
 	return order->parcel == ORDER_PARCEL_ASKED ? ORDER_SEND_SHIPMENT_REQUEST : 0;
 }
 
-/* A cancelled order that was never paid has nothing to call back, only to release. */
+/* Inventory and payment both answer a cancel. What was paid is called back instead. */
 static unsigned owed_by_cancelled(const struct order *order)
 {
-	if (order->parcel == ORDER_PARCEL_NONE && order->payment != ORDER_PAYMENT_CAPTURED)
-		return ORDER_SEND_CANCELLED;
-	return order_recall(order);
+	bool unpaid = order->parcel == ORDER_PARCEL_NONE &&
+		      order->payment != ORDER_PAYMENT_CAPTURED;
+	unsigned owed = order->payment == ORDER_PAYMENT_PENDING ? ORDER_SEND_CANCELLED : 0;
+
+	if (!order->stock_settled)
+		owed |= unpaid ? ORDER_SEND_CANCELLED : order_recall(order);
+	return owed;
 }
 
 static unsigned owed_by_status(const struct order *order)
@@ -310,7 +323,7 @@ static unsigned owed_by_status(const struct order *order)
 	case ORDER_PAYMENT_FAILED:
 		return order->stock_settled ? 0 : ORDER_SEND_PAYMENT_FAILED;
 	case ORDER_CANCELLED:
-		return order->stock_settled ? 0 : owed_by_cancelled(order);
+		return owed_by_cancelled(order);
 	case ORDER_REFUNDED:
 		return order->stock_settled ? 0 : order_recall(order);
 	case ORDER_REJECTED:

@@ -11,6 +11,8 @@
  * - CANCELLED, REFUNDED x PARCEL_SHIPPED: the parcel was faster. It is recorded, the goods stay
  *   sold, the money goes back all the same, and nothing more is owed.
  * - CANCELLED x PAYMENT_CONFIRMED: the cancel overtook the charge; the money goes back.
+ *   PAYMENT_DECLINED is its other end. Until one of them is heard payment is asked again, or
+ *   money could stay where nobody knows of it.
  * - PENDING, RESERVED x STOCK_EXPIRED: inventory let go because it heard nothing for very long,
  *   which is what an outage looks like. That alone ends no order: it asks once more.
  * - RESERVED, PAID x STOCK_REJECTED: so it did, and what it wanted is gone. It is cancelled and
@@ -172,7 +174,7 @@ static const struct order_step STEPS[ORDER_STATUSES][ORDER_EVENTS] = {
 		[ORDER_STOCK_EXPIRED] = { ORDER_IGNORE, ORDER_CANCELLED, 0 },
 		[ORDER_PAYMENT_CONFIRMED] = { ORDER_GO, ORDER_CANCELLED,
 					      ORDER_SEND_REFUND_REQUEST },
-		[ORDER_PAYMENT_DECLINED] = { ORDER_IGNORE, ORDER_CANCELLED, 0 },
+		[ORDER_PAYMENT_DECLINED] = { ORDER_GO, ORDER_CANCELLED, 0 },
 		[ORDER_LABEL_CREATED] = { ORDER_IGNORE, ORDER_CANCELLED, 0 },
 		[ORDER_PARCEL_SHIPPED] = { ORDER_GO, ORDER_CANCELLED, 0 },
 		[ORDER_PARCEL_DELIVERED] = { ORDER_GO, ORDER_CANCELLED, 0 },

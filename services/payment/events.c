@@ -49,6 +49,17 @@ static enum sk_status tell_failed(struct sk_tx *tx, const struct payment *paymen
 	return tell(tx, "failed", payment, &body.base);
 }
 
+static enum sk_status tell_cancelled(struct sk_tx *tx, const struct payment *payment)
+{
+	Souk__Payments__V1__PaymentCancelled body;
+
+	souk__payments__v1__payment_cancelled__init(&body);
+	body.order_id = text(tx, payment->order_id);
+	body.version = payment->version;
+	body.payment_id = text(tx, payment->id);
+	return tell(tx, "cancelled", payment, &body.base);
+}
+
 enum sk_status payment_tell(struct sk_tx *tx, const struct payment *payment)
 {
 	switch (payment->state) {
@@ -56,9 +67,10 @@ enum sk_status payment_tell(struct sk_tx *tx, const struct payment *payment)
 		return tell_confirmed(tx, payment);
 	case PAYMENT_FAILED:
 		return tell_failed(tx, payment);
+	case PAYMENT_CANCELLED:
+		return tell_cancelled(tx, payment);
 	case PAYMENT_REQUESTED:
 	case PAYMENT_CHARGING:
-	case PAYMENT_CANCELLED:
 	case PAYMENT_STATES:
 		break;
 	}

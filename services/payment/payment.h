@@ -194,8 +194,9 @@ struct payment_test_outcome payment_test_outcome_of(const char *token);
 SK_MUST_CHECK enum sk_status payment_ask(struct sk_tx *tx, struct payment_service *service,
 					 const struct payment *wanted);
 
-/* OrderCancelled: stops what has not begun. order names the order, whose payment may
- * not be known yet: then a cancelled one is left, and none is charged later. */
+/* OrderCancelled: stops what has not begun, and tells; a charge that has begun is told when it
+ * ends. order names the order, whose payment may not be known yet: then a cancelled one is
+ * left, and none is charged later. */
 SK_MUST_CHECK enum sk_status payment_cancel(struct sk_tx *tx, const struct payment *order);
 
 /* RefundRequested. SK_NOT_FOUND: no money is taken yet; deliver it again. SK_CONFLICT: none
@@ -219,7 +220,7 @@ SK_MUST_CHECK enum sk_status payment_sweep_prune(struct sk_context *context, voi
 
 /* ---- events.c ---- */
 
-/* Tells how the payment ended (confirmed or failed), under a fresh event id. Nothing
+/* Tells how the payment ended (confirmed, failed or cancelled), under a fresh event id. Nothing
  * where it has not. */
 SK_MUST_CHECK enum sk_status payment_tell(struct sk_tx *tx, const struct payment *payment);
 /* Tells how the refund ended (done or refused). Nothing where it has not. */

@@ -4,7 +4,8 @@
  * ORDER_CANCELLED: once a provider may have been asked, a cancel cannot stop the charge
  * any more, and pretending so would lose a shopper's money. The charge goes on
  * to its end; if it succeeds the order is told and asks for the money back. For the same
- * reason money that arrives for a cancelled payment is confirmed and not denied.
+ * reason money that arrives for a cancelled payment is confirmed and not denied. A cancel is
+ * answered as every question is, now or when the charge ends: until then the order asks again.
  *
  * A refund that the provider refuses for ever stays refused: the order is told, and whoever
  * wants it anew asks under a new id. A provider that pays it back after all contradicts itself;
@@ -49,13 +50,13 @@ static const struct payment_step STEPS[PAYMENT_STATES][PAYMENT_EVENTS] = {
 		[PAYMENT_ASKED] = { PAYMENT_ANSWER, PAYMENT_FAILED },
 		[PAYMENT_SUCCEEDED] = { PAYMENT_REFUSE, PAYMENT_FAILED },
 		[PAYMENT_DECLINED] = { PAYMENT_IGNORE, PAYMENT_FAILED },
-		[PAYMENT_ORDER_CANCELLED] = { PAYMENT_IGNORE, PAYMENT_FAILED },
+		[PAYMENT_ORDER_CANCELLED] = { PAYMENT_ANSWER, PAYMENT_FAILED },
 	},
 	[PAYMENT_CANCELLED] = {
 		[PAYMENT_ASKED] = { PAYMENT_IGNORE, PAYMENT_CANCELLED },
 		[PAYMENT_SUCCEEDED] = { PAYMENT_GO, PAYMENT_CAPTURED },
 		[PAYMENT_DECLINED] = { PAYMENT_IGNORE, PAYMENT_CANCELLED },
-		[PAYMENT_ORDER_CANCELLED] = { PAYMENT_IGNORE, PAYMENT_CANCELLED },
+		[PAYMENT_ORDER_CANCELLED] = { PAYMENT_ANSWER, PAYMENT_CANCELLED },
 	},
 };
 

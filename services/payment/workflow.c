@@ -77,8 +77,10 @@ enum sk_status payment_cancel(struct sk_tx *tx, const struct payment *order)
 	payment.state = PAYMENT_CANCELLED;
 	payment.reason = "the order was cancelled";
 	st = payment_store_add(tx, &payment, &added);
-	if (st != SK_OK || added)
+	if (st != SK_OK)
 		return st;
+	if (added)
+		return payment_tell(tx, &payment);
 	st = payment_store_hold_of_order(tx, order->order_id, &payment);
 	return st == SK_OK
 		       ? advance(tx, &payment, PAYMENT_ORDER_CANCELLED, "the order was cancelled")

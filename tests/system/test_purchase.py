@@ -124,7 +124,7 @@ def test_a_purchase_goes_from_the_catalogue_to_the_audit_log(shop, admin, anyone
     actions = eventually("the audit entries", lambda: (lambda found: found if "orders.delivered" in found else None)(
         [e["action"] for e in admin.get(f"/v1/audit?entity={order['id']}&limit=100").json["items"]]))
     for action in ("orders.created", "inventory.reserved", "orders.payment_requested", "payments.confirmed",
-                   "orders.paid", "inventory.sold", "shipments.label_created", "orders.shipped"):
+                   "orders.paid", "inventory.sold", "orders.shipment_requested", "shipments.label_created", "orders.shipped"):
         assert actions.count(action) == 1, (action, actions)
     assert admin.get("/v1/audit/verify").json["valid"]
 
@@ -175,6 +175,29 @@ def test_a_cancelled_order_gives_stock_and_money_back(anyone, admin, shopper, pr
     eventually("the money is back", lambda: shopper.get(
         f"/v1/orders/{order['id']}").json["payment"]["status"] == "refunded")
     assert shopper.post(f"/v1/orders/{order['id']}/cancel").status == 200
+
+
+def test_a_full_refund_before_the_parcel_leaves_calls_parcel_and_goods_back(shop, anyone, admin, shopper, product):
+    order = place(shopper, product, quantity=2)
+    label = eventually("the label", lambda: admin.get(f"/v1/orders/{order['id']}").json["shipments"])[0]
+    assert admin.post(f"/v1/orders/{order['id']}/refunds", {"reason": "not wanted"}).status == 201
+    reaches(shopper, order, "refunded")
+    eventually("the stock is back", lambda: (stock(anyone, product["sku"])["on_hand"],
+                                             stock(anyone, product["sku"])["reserved"]) == (10, 0))
+    assert admin.get(f"/v1/shipments/{label['id']}").json["status"] == "voided"
+
+
+def test_a_refund_that_the_provider_refuses_is_shown_to_staff(anyone, admin, shopper, product):
+    order = place(shopper, product, token="tok_refund_refused")
+    reaches(shopper, order, "paid")
+    assert shopper.post(f"/v1/orders/{order['id']}/cancel").json["status"] == "cancelled"
+    refunds = eventually("the refund has failed", lambda: (lambda found: found if found[0]["status"] == "failed" else None)(
+        admin.get(f"/v1/orders/{order['id']}/refunds").json["items"]))
+    assert [(r["amount"]["amount"], r["failure"]) for r in refunds] == [(1999, "the card does not take money back")]
+    eventually("the stock is back all the same", lambda: stock(anyone, product["sku"])["on_hand"] == 10)
+    eventually("the audit log has it", lambda: "payments.refund_failed" in [
+        e["action"] for e in admin.get(f"/v1/audit?entity={order['id']}&limit=100").json["items"]])
+    assert status_of(shopper, order) == "cancelled"
 
 
 def test_an_order_that_is_cancelled_while_it_is_paid_is_refunded(anyone, shopper, product):

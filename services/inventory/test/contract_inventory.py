@@ -56,6 +56,15 @@ def cancel(bus, order) -> str:
     return bus.tell(f"orders.cancelled.{order}", order_event("OrderCancelled", order, 4))
 
 
+def recall(bus, order) -> str:
+    return bus.tell(f"orders.recalled.{order}", order_event("OrderRecalled", order, 5))
+
+
+def expire(stores, order) -> None:
+    """Its time is up now."""
+    stores.rows("inventory", "UPDATE reservation SET expires_at = now() WHERE order_id = %s", order)
+
+
 def movements(staff, sku) -> list[tuple]:
     """Kinds and deltas, the oldest first."""
     items = staff.get(f"/v1/stock/{sku}/movements?limit=100").json["items"]
@@ -165,26 +174,132 @@ def test_an_order_that_ends_gives_its_stock_back_once(inventory, bus, sku, event
     assert stock(inventory, sku) == (10, 0, 10)
 
 
-def test_a_sold_order_that_is_cancelled_returns_to_stock_once(inventory, staff, bus, sku, stores):
+def test_a_sold_order_returns_to_stock_when_it_is_recalled_and_not_when_it_is_cancelled(
+        inventory, staff, bus, sku, stores):
     order = new_id()
     create(bus, order, sku, 4)
     pay(bus, order, sku, 4)
     eventually("it is sold", lambda: stock(inventory, sku) == (6, 0, 6))
-    told = [cancel(bus, order), cancel(bus, order)]
-    eventually("both are handled", lambda: all(stores.handled("inventory", e) for e in told))
+    cancelled = cancel(bus, order)
+    eventually("the cancel is handled", lambda: stores.handled("inventory", cancelled))
+    assert stock(inventory, sku) == (6, 0, 6), "the parcel may have left"
+    with bus.listening("inventory.released.*") as heard:
+        for _ in range(2):
+            recall(bus, order)
+        eventually("both are answered", lambda: heard.count("souk.inventory.v1.StockReleased", order_id=order) == 2)
     assert stock(inventory, sku) == (10, 0, 10)
     assert movements(staff, sku) == [("initial", 10), ("sale", -4), ("return", 4)]
 
 
-def test_a_cancel_that_comes_before_the_order_leaves_nothing_reserved(inventory, bus, sku, stores):
+def test_a_recall_that_overtook_the_payment_releases_and_the_payment_sells_nothing(inventory, bus, sku):
+    order = new_id()
+    create(bus, order, sku, 4)
+    eventually("it is reserved", lambda: stock(inventory, sku) == (10, 4, 6))
+    with bus.listening("inventory.*.*") as heard:
+        recall(bus, order)
+        heard("souk.inventory.v1.StockReleased", order_id=order)
+        pay(bus, order, sku, 4)
+        eventually("it is answered", lambda: heard.count("souk.inventory.v1.StockReleased", order_id=order) == 2)
+        assert heard.count("souk.inventory.v1.StockSold", order_id=order) == 0
+    assert stock(inventory, sku) == (10, 0, 10)
+
+
+@pytest.mark.parametrize("end", [cancel, recall])
+def test_an_end_that_comes_before_the_order_leaves_nothing_reserved(inventory, bus, sku, stores, end):
     order = new_id()
     with bus.listening("inventory.*.*") as heard:
-        early = cancel(bus, order)
-        eventually("the cancel is handled", lambda: stores.handled("inventory", early))
+        early = end(bus, order)
+        eventually("the end is handled", lambda: stores.handled("inventory", early))
         late = [create(bus, order, sku, 4), pay(bus, order, sku, 4)]
         eventually("the rest is handled", lambda: all(stores.handled("inventory", e) for e in late))
         eventually("all are answered", lambda: heard.count("souk.inventory.v1.StockReleased", order_id=order) == 3)
         assert heard.count("souk.inventory.v1.StockReserved", order_id=order) == 0
+    assert stock(inventory, sku) == (10, 0, 10)
+
+
+# ---- reservations have a time ----
+
+@pytest.fixture
+def expired(inventory, bus, sku, stores):
+    """The id of an order whose four pieces were reserved for too long."""
+    order = new_id()
+    with bus.listening("inventory.*.*") as heard:
+        create(bus, order, sku, 4)
+        heard("souk.inventory.v1.StockReserved", order_id=order)
+        expire(stores, order)
+        heard("souk.inventory.v1.StockExpired", order_id=order)
+    return order
+
+
+def test_a_reservation_is_held_for_an_hour_and_then_given_back_once(inventory, bus, sku, stores):
+    order = new_id()
+    with bus.listening("inventory.*.*") as heard:
+        create(bus, order, sku, 4)
+        heard("souk.inventory.v1.StockReserved", order_id=order)
+        assert stores.rows("inventory", "SELECT expires_at - created_at = interval '1 hour' FROM reservation"
+                           " WHERE order_id = %s", order) == [(True,)]
+        expire(stores, order)
+        heard("souk.inventory.v1.StockExpired", order_id=order)
+        assert heard("souk.inventory.v1.StockLevel", sku=sku, reserved=0).available == 10
+    assert stock(inventory, sku) == (10, 0, 10)
+    assert stores.rows("inventory", "SELECT expires_at FROM reservation WHERE order_id = %s", order) == [(None,)]
+
+
+def test_a_reservation_whose_end_was_missed_in_an_outage_gets_its_time_once_more(inventory, bus, sku, stores):
+    order, other = new_id(), new_id()
+    create(bus, order, sku, 4)
+    create(bus, other, sku, 1)
+    eventually("both are reserved", lambda: stock(inventory, sku) == (10, 5, 5))
+    with bus.listening("inventory.expired.*") as heard:
+        stores.rows("inventory", "UPDATE reservation SET expires_at = now() - interval '2 hours' WHERE order_id = %s", order)
+        eventually("it has its time", lambda: stores.rows(
+            "inventory", "SELECT expires_at > now() FROM reservation WHERE order_id = %s", order) == [(True,)])
+        expire(stores, other)  # the sweep has been here, and left the first alone
+        heard("souk.inventory.v1.StockExpired", order_id=other)
+        assert heard.count("souk.inventory.v1.StockExpired", order_id=order) == 0
+    assert stock(inventory, sku) == (10, 4, 6)
+
+
+def test_an_order_that_asks_again_after_its_time_is_reserved_again(inventory, bus, sku, expired, stores):
+    with bus.listening("inventory.reserved.*") as heard:
+        create(bus, expired, sku, 4)
+        heard("souk.inventory.v1.StockReserved", order_id=expired)
+    assert stock(inventory, sku) == (10, 4, 6)
+    assert stores.rows("inventory", "SELECT expires_at > now() FROM reservation WHERE order_id = %s",
+                       expired) == [(True,)]
+
+
+def test_an_order_that_was_paid_after_its_time_is_sold_in_one_step(inventory, staff, bus, sku, expired):
+    with bus.listening("inventory.sold.*") as heard:
+        for _ in range(2):
+            pay(bus, expired, sku, 4)
+        eventually("both are answered", lambda: heard.count("souk.inventory.v1.StockSold", order_id=expired) == 2)
+    assert stock(inventory, sku) == (6, 0, 6)
+    assert movements(staff, sku) == [("initial", 10), ("sale", -4)]
+
+
+def test_an_order_that_was_paid_after_its_time_and_too_late_is_rejected_for_ever(inventory, staff, bus, sku, expired):
+    assert staff.put(f"/v1/stock/{sku}", {"on_hand": 3}).status == 200
+    with bus.listening("inventory.rejected.*") as heard:
+        pay(bus, expired, sku, 4)
+        rejected = heard("souk.inventory.v1.StockRejected", order_id=expired)
+        staff.put(f"/v1/stock/{sku}", {"on_hand": 10})
+        pay(bus, expired, sku, 4)  # asked again, answered again
+        create(bus, expired, sku, 4)
+        eventually("all are answered", lambda: heard.count("souk.inventory.v1.StockRejected", order_id=expired) == 3)
+    assert [(s.sku, s.wanted, s.available) for s in rejected.shortages] == [(sku, 4, 3)]
+    assert stock(inventory, sku) == (10, 0, 10)
+
+
+@pytest.mark.parametrize("event, subject", [
+    ("OrderCancelled", "cancelled"), ("OrderPaymentFailed", "payment_failed"), ("OrderRecalled", "recalled")])
+def test_an_order_that_ended_after_its_time_takes_nothing_any_more(inventory, bus, sku, expired, event, subject):
+    with bus.listening("inventory.*.*") as heard:
+        bus.tell(f"orders.{subject}.{expired}", order_event(event, expired, 4))
+        heard("souk.inventory.v1.StockReleased", order_id=expired)
+        pay(bus, expired, sku, 4)
+        eventually("it is answered", lambda: heard.count("souk.inventory.v1.StockReleased", order_id=expired) == 2)
+        assert heard.count("souk.inventory.v1.StockSold", order_id=expired) == 0
     assert stock(inventory, sku) == (10, 0, 10)
 
 
@@ -284,11 +399,11 @@ def test_a_message_that_breaks_a_rule_is_a_dead_letter(inventory, bus):
     eventually("the dead letter", lambda: bus.dead_letters("orders", "inventory-created") == before + 1)
 
 
-def test_a_payment_of_an_order_that_was_rejected_is_a_dead_letter(inventory, bus, sku):
-    order, before = new_id(), bus.dead_letters("orders", "inventory-paid")
-    with bus.listening("inventory.rejected.*") as heard:
-        create(bus, order, sku, 11)
-        heard("souk.inventory.v1.StockRejected", order_id=order)
-    pay(bus, order, sku, 11)
-    eventually("the dead letter", lambda: bus.dead_letters("orders", "inventory-paid") == before + 1)
-    assert stock(inventory, sku) == (10, 0, 10)
+def test_a_failed_payment_of_what_is_sold_is_a_dead_letter(inventory, bus, sku):
+    order, before = new_id(), bus.dead_letters("orders", "inventory-payment-failed")
+    create(bus, order, sku, 4)
+    pay(bus, order, sku, 4)
+    eventually("it is sold", lambda: stock(inventory, sku) == (6, 0, 6))
+    bus.tell(f"orders.payment_failed.{order}", order_event("OrderPaymentFailed", order, 4))
+    eventually("the dead letter", lambda: bus.dead_letters("orders", "inventory-payment-failed") == before + 1)
+    assert stock(inventory, sku) == (6, 0, 6)

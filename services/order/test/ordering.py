@@ -6,8 +6,11 @@ from support.waiting import eventually
 TYPES = {
     "inventory.reserved": "souk.inventory.v1.StockReserved", "inventory.rejected": "souk.inventory.v1.StockRejected",
     "inventory.sold": "souk.inventory.v1.StockSold", "inventory.released": "souk.inventory.v1.StockReleased",
+    "payments.cancelled": "souk.payments.v1.PaymentCancelled",
     "payments.confirmed": "souk.payments.v1.PaymentConfirmed", "payments.failed": "souk.payments.v1.PaymentFailed",
+    "inventory.expired": "souk.inventory.v1.StockExpired",
     "payments.refunded": "souk.payments.v1.PaymentRefunded",
+    "payments.refund_failed": "souk.payments.v1.PaymentRefundFailed",
     "shipments.label_created": "souk.shipments.v1.LabelCreated",
     "shipments.shipped": "souk.shipments.v1.ParcelShipped",
     "shipments.delivered": "souk.shipments.v1.ParcelDelivered",
@@ -51,6 +54,12 @@ def pay_back(bus, refund) -> str:
     """What payment tells of a RefundRequested."""
     return tell(bus, "payments.refunded", refund.order_id, 2, payment_id=new_id(), refund_id=refund.refund_id,
                 amount_minor=refund.amount_minor, currency="GBP", refunded_minor=refund.amount_minor)
+
+
+def refuse_to_pay_back(bus, refund, reason="the card is gone") -> str:
+    """What payment tells of a RefundRequested whose provider refuses it for ever."""
+    return tell(bus, "payments.refund_failed", refund.order_id, 2, payment_id=new_id(), refund_id=refund.refund_id,
+                amount_minor=refund.amount_minor, currency="GBP", reason=reason)
 
 
 def parcel() -> dict:

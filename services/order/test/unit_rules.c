@@ -255,6 +255,25 @@ static void an_order_that_was_never_paid_has_only_a_reservation_to_release(void 
 	assert_int_equal(order_owed(&order), ORDER_SEND_RECALLED);
 }
 
+static void a_cancel_is_asked_until_inventory_and_payment_have_answered(void **state)
+{
+	struct order order = order_in(ORDER_RESERVED);
+	const struct order_fact declined = { .event = ORDER_PAYMENT_DECLINED };
+
+	(void)state;
+	assert_true(apply(&order, &CANCEL));
+	assert_true(apply(&order, &RELEASED));
+	assert_int_equal(order_owed(&order), ORDER_SEND_CANCELLED);
+	assert_true(apply(&order, &declined));
+	assert_int_equal(order_owed(&order), 0);
+	assert_string_equal(order_payment_status(&order), "cancelled");
+	/* Money that comes after all is paid back, and is not forgotten for a late word. */
+	assert_true(apply(&order, &(struct order_fact) { .event = ORDER_PAYMENT_CONFIRMED,
+							 .payment_id = OTHER }));
+	assert_false(apply(&order, &declined));
+	assert_int_equal(order_refundable_minor(&order), 1000);
+}
+
 static void a_paid_order_whose_stock_is_gone_owes_inventory_nothing(void **state)
 {
 	struct order order = paid_order();
@@ -425,6 +444,7 @@ int main(void)
 		cmocka_unit_test(an_order_that_has_no_parcel_calls_back_its_stock_at_once),
 		cmocka_unit_test(a_parcel_that_left_ends_the_asking_and_keeps_the_goods_sold),
 		cmocka_unit_test(an_order_that_was_never_paid_has_only_a_reservation_to_release),
+		cmocka_unit_test(a_cancel_is_asked_until_inventory_and_payment_have_answered),
 		cmocka_unit_test(a_paid_order_whose_stock_is_gone_owes_inventory_nothing),
 		cmocka_unit_test(a_full_refund_calls_back_what_has_not_left_and_leaves_what_has),
 		cmocka_unit_test(every_word_of_a_column_keeps_its_name),

@@ -32,9 +32,9 @@ static const char *const EXPECTED[ORDER_STATUSES][ORDER_EVENTS] = {
 			     "!", "!", "!", "!", "!", "-" },
 	[ORDER_PAYMENT_FAILED] = { "-", "-", "!", "payment_failed", "-", /**/ "!", "-", /**/ "!",
 				   "!", "!", "!", /**/ "!", "!", "!", "!", "!", "-" },
-	[ORDER_CANCELLED] = { "-", "-", "-", "cancelled", "-", /**/ "cancelled", "-", /**/ "-",
-			      "cancelled", "cancelled", "cancelled", /**/ "-", "cancelled",
-			      "cancelled", "cancelled", "cancelled", "-" },
+	[ORDER_CANCELLED] = { "-", "-", "-", "cancelled", "-", /**/ "cancelled", "cancelled",
+			      /**/ "-", "cancelled", "cancelled", "cancelled", /**/ "-",
+			      "cancelled", "cancelled", "cancelled", "cancelled", "-" },
 	[ORDER_REFUNDED] = { "-", "-", "-", "refunded", "-", /**/ "-", "!", /**/ "-", "refunded",
 			     "refunded", "refunded", /**/ "!", "!", "-", "-", "!", "-" },
 };

@@ -30,8 +30,8 @@ static const char *const EXPECTED[PAYMENT_STATES][PAYMENT_EVENTS] = {
 	[PAYMENT_REQUESTED] = { "-", "captured", "failed", "cancelled" },
 	[PAYMENT_CHARGING] = { "-", "captured", "failed", "-" },
 	[PAYMENT_CAPTURED] = { "+", "-", "!", "+" },
-	[PAYMENT_FAILED] = { "+", "!", "-", "-" },
-	[PAYMENT_CANCELLED] = { "-", "captured", "-", "-" },
+	[PAYMENT_FAILED] = { "+", "!", "-", "+" },
+	[PAYMENT_CANCELLED] = { "-", "captured", "-", "+" },
 };
 
 static const char *const EXPECTED_REFUND[PAYMENT_REFUND_STATES][PAYMENT_REFUND_EVENTS] = {

@@ -25,17 +25,20 @@ def staff(shipping, stores):
     return shipping.as_user(stores.log_in("staff"))
 
 
-def pay(bus, order, owner, **more):
-    bus.tell(f"orders.paid.{order}", order_event(
-        "OrderPaid", order, 3, lines=lines("A"), shipping_address=ADDRESS, payment_id=new_id(),
-        account_id=owner["account_id"], **more))
+def request(bus, order, owner, **more) -> str:
+    return bus.tell(f"orders.shipment_requested.{order}", order_event(
+        "ShipmentRequested", order, 4, lines=lines("A"), shipping_address=ADDRESS, account_id=owner["account_id"], **more))
+
+
+def recall(bus, order) -> str:
+    return bus.tell(f"orders.recall_requested.{order}", order_event("RecallRequested", order, 5))
 
 
 @pytest.fixture
 def label(bus, shipping, owner):
     order = new_id()
     with bus.listening("shipments.label_created.*") as heard:
-        pay(bus, order, owner)
+        request(bus, order, owner)
         return heard("souk.shipments.v1.LabelCreated", order_id=order)
 
 
@@ -44,9 +47,9 @@ def says(client, stores, label, status):
         stores.secret("shipping", "webhook_secret"), {"tracking_number": label.tracking_number, "status": status}))
 
 
-def test_a_paid_order_has_one_label_however_often_it_is_told(bus, owner, label, stores):
+def test_an_order_has_one_label_however_often_it_is_asked_for(bus, owner, label, stores):
     with bus.listening("shipments.label_created.*") as heard:
-        pay(bus, label.order_id, owner)
+        request(bus, label.order_id, owner)
         again = heard("souk.shipments.v1.LabelCreated", order_id=label.order_id)
     assert (again.shipment_id, again.tracking_number) == (label.shipment_id, label.tracking_number)
     assert stores.rows("shipping", "SELECT count(*) FROM shipment WHERE order_id = %s", label.order_id) == [(1,)]
@@ -78,19 +81,43 @@ def test_a_carrier_that_only_says_delivered_means_both(bus, shipping, stores, la
         heard("souk.shipments.v1.ParcelDelivered", order_id=label.order_id)
 
 
-def test_a_cancelled_order_voids_its_label(bus, shipping, label):
+def test_a_recall_voids_the_label_and_is_answered_each_time(bus, shipping, staff, stores, label):
     with bus.listening("shipments.voided.*") as heard:
-        bus.tell(f"orders.cancelled.{label.order_id}", order_event("OrderCancelled", label.order_id, 4))
-        heard("souk.shipments.v1.LabelVoided", order_id=label.order_id)
+        recall(bus, label.order_id)
+        voided = heard("souk.shipments.v1.LabelVoided", order_id=label.order_id)
+        assert (voided.shipment_id, voided.tracking_number) == (label.shipment_id, label.tracking_number)
+        recall(bus, label.order_id)
+        eventually("it is answered again", lambda: heard.count(
+            "souk.shipments.v1.LabelVoided", order_id=label.order_id, version=voided.version) == 2)
+    assert staff.get(f"/v1/shipments/{label.shipment_id}/label").status == 404
+    refused = says(shipping, stores, label, "shipped")
+    assert (refused.status, refused.json["code"]) == (409, "shipment_voided")
 
 
-def test_an_order_that_was_cancelled_first_gets_no_label(bus, shipping, owner, stores):
+@pytest.mark.parametrize("words", [("shipped",), ("shipped", "delivered")])
+def test_a_recall_of_a_parcel_that_left_is_answered_by_what_became_of_it(bus, shipping, stores, label, words):
+    for word in words:
+        assert says(shipping, stores, label, word).status in (200, 204)
+    with bus.listening("shipments.*.*") as heard:
+        told = recall(bus, label.order_id)
+        heard("souk.shipments.v1.ParcelShipped", order_id=label.order_id)
+        if "delivered" in words:
+            heard("souk.shipments.v1.ParcelDelivered", order_id=label.order_id)
+        assert stores.handled("shipping", told)
+        assert heard.count("souk.shipments.v1.LabelVoided", order_id=label.order_id) == 0
+
+
+def test_a_recall_that_overtook_its_request_is_answered_and_no_label_is_made(bus, shipping, owner, stores):
     order = new_id()
-    bus.tell(f"orders.cancelled.{order}", order_event("OrderCancelled", order, 2))
-    eventually("it is handled", lambda: bus.settled("orders", "shipping-cancelled"))
-    pay(bus, order, owner)
-    eventually("it is handled", lambda: bus.settled("orders", "shipping-paid"))
+    with bus.listening("shipments.*.*") as heard:
+        recall(bus, order)
+        voided = heard("souk.shipments.v1.LabelVoided", order_id=order)
+        assert (voided.carrier, voided.tracking_number) == ("", "")
+        request(bus, order, owner)
+        eventually("both are answered", lambda: heard.count("souk.shipments.v1.LabelVoided", order_id=order) == 2)
+        assert heard.count("souk.shipments.v1.LabelCreated", order_id=order) == 0
     assert stores.rows("shipping", "SELECT 1 FROM shipment WHERE order_id = %s AND label IS NOT NULL", order) == []
+    assert shipping.as_user(owner).get(f"/v1/shipments/{voided.shipment_id}").status == 404
 
 
 def test_a_carrier_without_a_right_signature_changes_nothing(shipping, label):
@@ -138,6 +165,6 @@ def test_a_word_that_no_carrier_says_is_422(shipping, stores, label):
 
 
 def test_bytes_that_are_no_message_are_a_dead_letter(shipping, bus):
-    before = bus.dead_letters("orders", "shipping-paid")
-    bus.client.publish_acked("orders.paid.x", b"\xff", {"ce-type": "souk.orders.v1.OrderPaid"})
-    eventually("the dead letter", lambda: bus.dead_letters("orders", "shipping-paid") == before + 1)
+    before = bus.dead_letters("orders", "shipping-requested")
+    bus.client.publish_acked("orders.shipment_requested.x", b"\xff", {"ce-type": "souk.orders.v1.ShipmentRequested"})
+    eventually("the dead letter", lambda: bus.dead_letters("orders", "shipping-requested") == before + 1)
