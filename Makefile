@@ -42,7 +42,7 @@ TOPOLOGY := $(BUILD)/topology.json
 UNIT_TEST_SOURCES := $(wildcard libcommon/test/unit_*.c services/*/test/unit_*.c deploy/soukctl/test/unit_*.c)
 UNIT_TESTS := $(UNIT_TEST_SOURCES:%.c=$(BUILD)/test/%)
 
-.PHONY: all help run stop status rolling logs test test-all unit contract rights system races sanitize sanitize-all lint format \
+.PHONY: all help run stop status rolling logs test test-all unit contract rights system races sanitize sanitize-all model lint format \
 	check-headers clean prepare
 .DELETE_ON_ERROR:
 .SECONDARY:
@@ -184,10 +184,19 @@ sanitize: ## unit and contract tests under ASan and UBSan
 sanitize-all: all $(UNIT_TESTS) $(CONTRACT_TESTS)
 	$(PYTHON) tests/run.py --build $(BUILD) unit libcommon contract
 
+# ---- the model of the order workflow: spin, with the services' own tables ----
+
+MODEL_OBJECTS := $(patsubst %,$(BUILD)/obj/%.o,tests/model/bridge services/order/workflow_table \
+	services/order/rules services/inventory/rules services/payment/rules services/shipping/rules)
+
+model: $(MODEL_OBJECTS) $(LIBCOMMON) ## check the model of the order workflow, some minutes of one core
+	@command -v spin >/dev/null || { echo "model: spin is missing; make prepare installs it"; exit 1; }
+	$(PYTHON) tests/model/check.py --out $(BUILD)/model --cc "$(CC)" $(MODEL_OBJECTS) $(LIBCOMMON) $(LDLIBS)
+
 # ---- lint ----
 
 C_FILES := $(wildcard libcommon/*.[ch] libcommon/test/*.c services/*/*.[ch] services/*/test/*.c \
-	deploy/soukctl/*.[ch] deploy/soukctl/test/*.c)
+	deploy/soukctl/*.[ch] deploy/soukctl/test/*.c tests/model/*.[ch])
 
 format: ## format the C files
 	clang-format -i $(C_FILES)
@@ -198,7 +207,7 @@ check-headers: $(PROTO_HEADERS)
 		|| exit 1; done; echo "check-headers: each header compiles alone"
 
 lint: check-headers tidy $(TOPOLOGY) ## house rules, contracts, headers, clang-tidy, format, alerts
-	$(PYTHON) tests/lint/check.py
+	$(PYTHON) tests/lint/check.py --build $(BUILD)
 	$(PYTHON) proto/check.py --topology $(TOPOLOGY)
 	clang-format --dry-run -Werror $(C_FILES)
 	promtool check config config/prometheus/prometheus.yml

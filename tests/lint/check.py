@@ -6,8 +6,12 @@
 - banned functions, and sleeping in tests
 - sizes: functions up to 80 lines, files up to 800, up to 5 parameters in a function (6 in static ones)
 - the tour in services/README.md names what is there
+- services/order/README.md shows the workflow as `order --diagram` draws it
 - every function that returns enum sk_status in a header is marked SK_MUST_CHECK
+
+usage: check.py [--build build]
 """
+import argparse
 import json
 import pathlib
 import re
@@ -116,6 +120,12 @@ def check_tour(problems: list[str]) -> None:
                 problems.append(f"services/README.md: {name} has no {function}")
 
 
+def check_diagram(problems: list[str], build: pathlib.Path) -> None:
+    drawn = subprocess.run([build / "bin" / "order", "--diagram"], capture_output=True, text=True, check=True).stdout
+    if f"```mermaid\n{drawn}```\n" not in (ROOT / "services" / "order" / "README.md").read_text():
+        problems.append("services/order/README.md: its diagram is not what `order --diagram` draws")
+
+
 def check_must_check(problems: list[str]) -> None:
     for path in sources("services/*/*.h", "libcommon/*.h"):
         for number, line in enumerate(path.read_text().splitlines(), 1):
@@ -124,9 +134,12 @@ def check_must_check(problems: list[str]) -> None:
 
 
 def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--build", default="build", help="where the binaries are")
     problems: list[str] = []
     for check in (check_calls, check_rooms, check_sizes, check_tour, check_must_check):
         check(problems)
+    check_diagram(problems, ROOT / parser.parse_args().build)
     print(*problems, sep="\n")
     if problems:
         sys.exit(f"lint: {len(problems)} problems")
