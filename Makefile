@@ -16,7 +16,7 @@ PYTHON ?= /usr/bin/python3
 Q := $(if $(V),,@)
 
 LIBRARIES := libpq hiredis libcjson libprotobuf-c libsodium libcurl
-CPPFLAGS += -D_GNU_SOURCE -D_FORTIFY_SOURCE=2 -Ilibcommon -I$(BUILD)/proto -I$(BUILD)/gen \
+CPPFLAGS += -D_GNU_SOURCE -D_FORTIFY_SOURCE=2 $(DEFINES) -Ilibcommon -I$(BUILD)/proto -I$(BUILD)/gen \
 	$(shell pkg-config --cflags $(LIBRARIES) 2>/dev/null)
 WARNINGS := -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wvla -Wmissing-prototypes \
 	-Wstrict-prototypes -Wold-style-definition -Wformat=2 -Wwrite-strings -Wpointer-arith \
@@ -42,7 +42,7 @@ TOPOLOGY := $(BUILD)/topology.json
 UNIT_TEST_SOURCES := $(wildcard libcommon/test/unit_*.c services/*/test/unit_*.c deploy/soukctl/test/unit_*.c)
 UNIT_TESTS := $(UNIT_TEST_SOURCES:%.c=$(BUILD)/test/%)
 
-.PHONY: all help run stop status rolling logs test test-all unit contract rights system races sanitize sanitize-all model lint format \
+.PHONY: all help run stop status rolling logs test test-all unit contract rights system races crash crash-build sanitize sanitize-all model lint format \
 	check-headers clean prepare
 .DELETE_ON_ERROR:
 .SECONDARY:
@@ -165,13 +165,20 @@ PIECES ?= 10
 races: all ## ROUNDS (1000) of SHOPPERS (50) who race for PIECES (10): that many sales each time, about six minutes
 	PYTHONPATH=tests SOUK_BUILD=$(BUILD) $(PYTHON) tests/races/run.py --rounds $(ROUNDS) --shoppers $(SHOPPERS) --pieces $(PIECES)
 
+# The test build of the services, which die at a crash point when they are told to (sk_crash.h).
+crash-build:
+	$(Q)$(MAKE) BUILD=$(BUILD)/crash CFLAGS="-O1 -g" DEFINES=-DSK_CRASH_POINTS all
+
+crash: crash-build ## crash points: each service dies at each of them, three times over; then all has to be right
+	SOUK_CRASH_ROUNDS=3 $(PYTHON) tests/run.py --build $(BUILD) crash
+
 test: ## prepare, build, then every test, ending with one total line
 	$(MAKE) prepare
 	$(MAKE) -j2 all
 	$(MAKE) test-all
 
-test-all: all $(UNIT_TESTS) $(CONTRACT_TESTS)
-	$(PYTHON) tests/run.py --build $(BUILD) unit libcommon contract rights system
+test-all: all crash-build $(UNIT_TESTS) $(CONTRACT_TESTS)
+	$(PYTHON) tests/run.py --build $(BUILD) unit libcommon contract rights system crash
 
 # ---- the same under sanitizers ----
 

@@ -7,6 +7,7 @@
  * id names the delivery that failed and not only the message: a letter that was replayed and
  * failed again within the stream's window must not be taken for the first one. */
 #include "sk_bus_internal.h"
+#include "sk_crash.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -75,14 +76,19 @@ enum sk_status sk_bus_bury(struct sk_bus *bus, struct sk_context *context,
 	copy_headers(delivery->raw, letter);
 	if (describe_death(letter, delivery, error, context->arena) != NATS_OK)
 		st = sk_fail(context, SK_NO_MEMORY, "no_memory", "cannot describe the dead letter");
+	sk_crash_here(SK_CRASH_LETTER_BEFORE_PUBLISH);
 	if (st == SK_OK)
 		st = sk__bus_request(bus, context, letter, bus->publish_timeout_ms, &ack);
 	if (st == SK_OK)
 		st = sk__bus_check_ack(context, ack);
 	natsMsg_Destroy(ack);
 	natsMsg_Destroy(letter);
+	sk_crash_here(SK_CRASH_LETTER_BEFORE_TERM);
 	/* Only now may the broker forget it here. */
-	return st == SK_OK ? sk__bus_answer(bus, delivery, "+TERM") : st;
+	if (st == SK_OK)
+		st = sk__bus_answer(bus, delivery, "+TERM");
+	sk_crash_here(SK_CRASH_LETTER_BURIED);
+	return st;
 }
 
 enum sk_status sk_bus_unbury(struct sk_context *context, struct sk_delivery *delivery)

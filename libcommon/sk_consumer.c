@@ -23,6 +23,7 @@
 
 #include "sk_condition.h"
 #include "sk_consumer_internal.h"
+#include "sk_crash.h"
 #include "sk_log.h"
 #include "sk_metrics.h"
 #include "sk_time.h"
@@ -203,6 +204,7 @@ static enum sk_status try_messages(struct sk__consumer *consumer,
 		sk_tx_rollback(&tx);
 		return st;
 	}
+	sk_crash_here(SK_CRASH_CONSUMER_BEFORE_COMMIT);
 	return sk_tx_commit(&tx);
 }
 
@@ -237,10 +239,12 @@ static enum sk_status try_until_answered(struct sk__consumer *consumer,
 static void acknowledge(struct sk__consumer *consumer, const struct sk_delivery *deliveries,
 			int count)
 {
+	sk_crash_here(SK_CRASH_CONSUMER_BEFORE_ACK);
 	for (int i = 0; i < count; i++)
 		sk_ignore(sk_bus_ack(consumer->all->bus, &deliveries[i]),
 			  "it comes again, and the inbox knows it");
 	sk_metric_add(consumer->handled, count);
+	sk_crash_here(SK_CRASH_CONSUMER_ACKNOWLEDGED);
 }
 
 static void bury(struct sk__consumer *consumer, const struct sk_delivery *delivery)
@@ -385,6 +389,7 @@ static void handle_batch(struct sk__consumer *consumer, int count)
 	int64_t began_us = sk_time_monotonic_us();
 	uint64_t pending = consumer->deliveries[count - 1].pending;
 
+	sk_crash_here(SK_CRASH_CONSUMER_FETCHED);
 	count = set_aside(consumer, count);
 	if (consumer->replays) {
 		handle_letter(consumer, &consumer->deliveries[0]);

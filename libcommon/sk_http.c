@@ -20,6 +20,7 @@
 
 #include <civetweb.h>
 
+#include "sk_crash.h"
 #include "sk_log.h"
 #include "sk_time.h"
 
@@ -231,6 +232,7 @@ int sk__on_request(struct mg_connection *connection)
 	request->close |= client_closes(request) || atomic_load(&request->http->draining);
 	sk__body_drop(request);
 	request->close = request->close || !begin_idling(request);
+	sk_crash_here(SK_CRASH_HTTP_BEFORE_REPLY);
 	send_reply(request);
 	sk__live_hand_over(request);
 	if (!request->close)

@@ -15,6 +15,7 @@
 
 #include <sodium.h>
 
+#include "sk_crash.h"
 #include "sk_http_internal.h"
 #include "sk_id.h"
 
@@ -257,19 +258,15 @@ static enum sk_status save(struct sk_tx *tx, const struct keyed *keyed)
 
 /* ---- the transaction ---- */
 
-static enum sk_status run_keyed(struct sk_tx *tx, void *arg)
+/* Claims the key, then works and keeps the answer, or gives the one that is kept. */
+static enum sk_status work_once(struct sk_tx *tx, const struct keyed *keyed)
 {
-	struct keyed *keyed = arg;
 	struct sk_rows rows;
-	enum sk_status st;
+	enum sk_status st = sk_tx_run(tx, &SQL_CLAIM,
+				      SK_PARAMS(sk_text(keyed->scope), sk_text(keyed->name),
+						sk_bytes(keyed->mac, sizeof(keyed->mac))),
+				      &rows);
 
-	sk__reply_reset(&keyed->request->reply);
-	if (keyed->name == NULL)
-		return keyed->work(tx, keyed->request, &keyed->request->reply, keyed->arg);
-	st = sk_tx_run(tx, &SQL_CLAIM,
-		       SK_PARAMS(sk_text(keyed->scope), sk_text(keyed->name),
-				 sk_bytes(keyed->mac, sizeof(keyed->mac))),
-		       &rows);
 	if (st == SK_TIMEOUT) { /* it runs in another replica */
 		sk_context_clear_error(sk_tx_context(tx));
 		return in_use(sk_tx_context(tx));
@@ -278,8 +275,24 @@ static enum sk_status run_keyed(struct sk_tx *tx, void *arg)
 		return st;
 	if (rows.count == 0)
 		return replay(tx, keyed);
+	sk_crash_here(SK_CRASH_HTTP_KEY_CLAIMED);
 	st = keyed->work(tx, keyed->request, &keyed->request->reply, keyed->arg);
 	return st == SK_OK ? save(tx, keyed) : st;
+}
+
+static enum sk_status run_keyed(struct sk_tx *tx, void *arg)
+{
+	struct keyed *keyed = arg;
+	enum sk_status st;
+
+	sk__reply_reset(&keyed->request->reply);
+	if (keyed->name != NULL)
+		st = work_once(tx, keyed);
+	else
+		st = keyed->work(tx, keyed->request, &keyed->request->reply, keyed->arg);
+	if (st == SK_OK)
+		sk_crash_here(SK_CRASH_HTTP_BEFORE_COMMIT);
+	return st;
 }
 
 static enum sk_status run_in_turn(struct keyed *keyed, struct sk_pg *pg)
@@ -306,8 +319,14 @@ enum sk_status sk_request_transact(struct sk_request *request, struct sk_reply *
 	(void)reply; /* it is the request's own */
 	if (st != SK_OK)
 		return st;
-	if (key == NULL)
-		return sk_pg_transact(pg, &request->context, run_keyed, &keyed);
-	use_key(&keyed, key);
-	return run_in_turn(&keyed, pg);
+	sk_crash_here(SK_CRASH_HTTP_BEFORE_BEGIN);
+	if (key == NULL) {
+		st = sk_pg_transact(pg, &request->context, run_keyed, &keyed);
+	} else {
+		use_key(&keyed, key);
+		st = run_in_turn(&keyed, pg);
+	}
+	if (st == SK_OK)
+		sk_crash_here(SK_CRASH_HTTP_AFTER_COMMIT);
+	return st;
 }

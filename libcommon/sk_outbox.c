@@ -19,6 +19,7 @@
 #include <string.h>
 
 #include "sk_condition.h"
+#include "sk_crash.h"
 #include "sk_id.h"
 #include "sk_log.h"
 #include "sk_message.h"
@@ -123,6 +124,7 @@ static enum sk_status lead(struct sk_outbox *outbox)
 	} else if (outbox->held != NULL) {
 		outbox->next_look_us = 0; /* what another leader knew may be old */
 		sk_log(SK_LOG_INFO, NULL, "relaying the outbox");
+		sk_crash_here(SK_CRASH_RELAY_LEADING);
 	}
 	return st;
 }
@@ -178,13 +180,16 @@ static enum sk_status relay_batch(struct sk_outbox *outbox, bool *more)
 		return st;
 	for (int row = 0; row < rows.count; row++)
 		read_event(&rows, row, outbox->context.arena, &events[row]);
+	sk_crash_here(SK_CRASH_RELAY_BEFORE_PUBLISH);
 	st = publish(outbox, events, (size_t)rows.count, acks);
+	sk_crash_here(SK_CRASH_RELAY_BEFORE_MARK);
 	for (int row = 0; row < rows.count && outbox->stuck == NULL; row++)
 		if (!acks[row].stored)
 			outbox->stuck = sk_arena_printf(outbox->context.arena, "%s (%s)",
 							sk_row_text(&rows, row, 2),
 							sk_row_text(&rows, row, 1));
 	marked = sk__outbox_mark_sent(outbox, &rows, acks);
+	sk_crash_here(SK_CRASH_RELAY_MARKED);
 	*more = st == SK_OK && rows.count == SK_OUTBOX_BATCH_MAX;
 	return st != SK_OK ? st : marked;
 }

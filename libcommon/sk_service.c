@@ -20,6 +20,7 @@
 #include <curl/curl.h>
 #include <sodium.h>
 
+#include "sk_crash_report.h"
 #include "sk_describe.h"
 
 #define START_TIMEOUT_MS      5000
@@ -376,6 +377,12 @@ int sk_service_main(int argc, char **argv, const struct sk_service *service, voi
 		return describe(service);
 	if (argc == 2 && strcmp(argv[1], "--help") == 0)
 		return help(service);
+#ifdef SK_CRASH_POINTS
+	if (argc == 2 && strcmp(argv[1], "--crash-points") == 0) {
+		sk_crash_report(service, stdout);
+		return 0;
+	}
+#endif
 	fprintf(stderr, "usage: %s [--describe | --help]\n", service->name);
 	return 2;
 }

@@ -26,6 +26,7 @@
 #include "sk_client.h"
 #include "sk_config.h"
 #include "sk_consumer.h"
+#include "sk_crash.h"
 #include "sk_http.h"
 #include "sk_id.h"
 #include "sk_kv.h"

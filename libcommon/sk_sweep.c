@@ -8,6 +8,7 @@
 #include <nats/nats.h>
 
 #include "sk_condition.h"
+#include "sk_crash.h"
 #include "sk_log.h"
 #include "sk_metrics.h"
 #include "sk_time.h"
@@ -58,7 +59,9 @@ static int64_t run_once(struct sweep *sweep, int *failures)
 	enum sk_status st;
 
 	sk_context_reset(&sweep->context, sweep->row->timeout_ms);
+	sk_crash_here(SK_CRASH_SWEEP_BEFORE);
 	st = sweep->row->run(&sweep->context, sweep->all->app, &again);
+	sk_crash_here(SK_CRASH_SWEEP_AFTER);
 	sk_metric_add(sweep->runs, 1);
 	if (st == SK_OK) {
 		*failures = 0;

@@ -6,6 +6,7 @@
 #include <sodium.h>
 
 #include "sk_client.h"
+#include "sk_crash.h"
 #include "sk_http.h"
 #include "sk_time.h"
 
@@ -134,6 +135,7 @@ enum sk_status sk_webhook_send(struct sk_context *context, const struct sk_webho
 			NULL,
 		};
 
+		sk_crash_here(SK_CRASH_WEBHOOK_BEFORE_CALL);
 		st = sk_client_send(context,
 				    &(struct sk_client_request) {
 					    .method = "POST",
@@ -146,6 +148,7 @@ enum sk_status sk_webhook_send(struct sk_context *context, const struct sk_webho
 				    &answer);
 	}
 	*http_status = answer.status;
+	sk_crash_here(SK_CRASH_WEBHOOK_BEFORE_RECORD);
 	return st;
 }
 

@@ -78,12 +78,24 @@ enum sk_status cart_cache_load(struct sk_kv *kv, struct sk_context *context,
 
 /* ---- the shopper's changes ---- */
 
+/* A command that changes something. */
+static enum sk_status write_kv(struct sk_kv *kv, struct sk_context *context,
+			       struct sk_kv_command command, struct sk_kv_reply *reply)
+{
+	enum sk_status st;
+
+	sk_crash_here(SK_CRASH_KV_BEFORE_WRITE);
+	st = sk_kv_run(kv, context, command, reply);
+	sk_crash_here(SK_CRASH_KV_AFTER_WRITE);
+	return st;
+}
+
 /* {"ok", opened, HGETALL}, {"replayed", when, HGETALL} or {"<why not>"}. */
 static enum sk_status run_write(struct sk_kv *kv, struct sk_context *context,
 				struct sk_kv_command command, struct cart_outcome *outcome)
 {
 	struct sk_kv_reply reply;
-	enum sk_status st = sk_kv_run(kv, context, command, &reply);
+	enum sk_status st = write_kv(kv, context, command, &reply);
 	const char *word;
 
 	if (st != SK_OK)
@@ -175,7 +187,7 @@ enum sk_status cart_cache_take_order(struct sk_kv *kv, struct sk_context *contex
 		argv[at++] = taking->skus[i];
 		argv[at++] = sk_kv_number(arena, taking->quantities[i]);
 	}
-	return sk_kv_run(kv, context, (struct sk_kv_command) { argv, NULL, at }, NULL);
+	return write_kv(kv, context, (struct sk_kv_command) { argv, NULL, at }, NULL);
 }
 
 enum sk_status cart_cache_merge(struct sk_kv *kv, struct sk_context *context,
@@ -183,15 +195,15 @@ enum sk_status cart_cache_merge(struct sk_kv *kv, struct sk_context *context,
 {
 	struct sk_arena *arena = context->arena;
 	struct sk_kv_reply reply;
-	enum sk_status st = sk_kv_run(kv, context,
-				      SK_KV("FCALL", "souk_cart_merge", "3",
-					    cart_owner_of(arena, merging->account_id, NULL).key,
-					    cart_owner_of_guest(arena, merging->token_hash).key,
-					    done_key(arena, "merge", merging->message_id),
-					    sk_id_make(arena), sk_kv_number(arena, CART_TTL_S),
-					    DONE_TTL_S, sk_kv_number(arena, CART_LINES_MAX),
-					    sk_kv_number(arena, CART_QUANTITY_MAX)),
-				      &reply);
+	enum sk_status st = write_kv(kv, context,
+				     SK_KV("FCALL", "souk_cart_merge", "3",
+					   cart_owner_of(arena, merging->account_id, NULL).key,
+					   cart_owner_of_guest(arena, merging->token_hash).key,
+					   done_key(arena, "merge", merging->message_id),
+					   sk_id_make(arena), sk_kv_number(arena, CART_TTL_S),
+					   DONE_TTL_S, sk_kv_number(arena, CART_LINES_MAX),
+					   sk_kv_number(arena, CART_QUANTITY_MAX)),
+				     &reply);
 
 	if (st != SK_OK)
 		return st;

@@ -270,8 +270,11 @@ enum sk_status cart_send_news(struct sk_context *context, void *app, bool *again
 		else
 			sk_log_failure(SK_LOG_ERROR, context, "news that cannot be packed");
 	}
-	if (count > 0)
+	if (count > 0) {
+		sk_crash_here(SK_CRASH_NEWS_BEFORE_PUBLISH);
 		st = sk_bus_publish_all(service->parts->bus, context, events, count, acks);
+		sk_crash_here(SK_CRASH_NEWS_BEFORE_DROP);
+	}
 	if (st != SK_OK)
 		return st;
 	cart_announcer_drop(service->announcer, taken);

@@ -113,14 +113,26 @@ static struct lookup look_up(struct catalog_service *service, struct sk_context 
 	return lookup;
 }
 
+/* A command that changes something. */
+static enum sk_status write_kv(struct sk_kv *kv, struct sk_context *context,
+			       struct sk_kv_command command, struct sk_kv_reply *reply)
+{
+	enum sk_status st;
+
+	sk_crash_here(SK_CRASH_KV_BEFORE_WRITE);
+	st = sk_kv_run(kv, context, command, reply);
+	sk_crash_here(SK_CRASH_KV_AFTER_WRITE);
+	return st;
+}
+
 /* True where token now holds the lock. */
 static bool take_lock(struct catalog_service *service, struct sk_context *context, const char *lock,
 		      const char *token)
 {
 	struct sk_kv_reply reply;
-	enum sk_status status = sk_kv_run(cache_of(service), context,
-					  SK_KV("SET", lock, token, "NX", "PX", LOCK_TTL_MS),
-					  &reply);
+	enum sk_status status = write_kv(cache_of(service), context,
+					 SK_KV("SET", lock, token, "NX", "PX", LOCK_TTL_MS),
+					 &reply);
 
 	if (status == SK_OK)
 		return reply.kind == SK_KV_TEXT;
@@ -156,20 +168,20 @@ static void fill(struct catalog_service *service, struct sk_context *context,
 	enum sk_status status;
 
 	if (answer && answer->len <= ENTRY_MAX_BYTES)
-		status = sk_kv_run(cache_of(service), context,
-				   SK_KV("FCALL", "catalog_fill", "2", question->key, lookup->lock,
-					 token,
-					 sk_arena_printf(arena, "%s\n%s\n%s", lookup->generation,
-							 answer->tag, answer->json),
-					 sk_kv_number(arena, (int64_t)question->ttl_s * 1000)),
-				   NULL);
+		status = write_kv(cache_of(service), context,
+				  SK_KV("FCALL", "catalog_fill", "2", question->key, lookup->lock,
+					token,
+					sk_arena_printf(arena, "%s\n%s\n%s", lookup->generation,
+							answer->tag, answer->json),
+					sk_kv_number(arena, (int64_t)question->ttl_s * 1000)),
+				  NULL);
 	else
-		status = sk_kv_run(cache_of(service), context,
-				   SK_KV("FCALL", "catalog_release", "1", lookup->lock, token),
-				   NULL);
+		status = write_kv(cache_of(service), context,
+				  SK_KV("FCALL", "catalog_release", "1", lookup->lock, token),
+				  NULL);
 	/* A server that lost its functions still has the lock, and readers would wait for it. */
 	if (status != SK_OK)
-		sk_ignore(sk_kv_run(cache_of(service), context, SK_KV("DEL", lookup->lock), NULL),
+		sk_ignore(write_kv(cache_of(service), context, SK_KV("DEL", lookup->lock), NULL),
 			  "a lock that cannot be released ends by itself");
 }
 
@@ -217,11 +229,11 @@ static enum sk_status delete_product(struct catalog_service *service, struct sk_
 	const char *by_id = catalog_question_product(arena, id).key;
 	const char *by_slug = catalog_question_product(arena, slug).key;
 
-	return sk_kv_run(cache_of(service), context,
-			 SK_KV("DEL", by_id, by_slug,
-			       sk_arena_printf(arena, "lock:catalog:%s", by_id),
-			       sk_arena_printf(arena, "lock:catalog:%s", by_slug)),
-			 NULL);
+	return write_kv(cache_of(service), context,
+			SK_KV("DEL", by_id, by_slug,
+			      sk_arena_printf(arena, "lock:catalog:%s", by_id),
+			      sk_arena_printf(arena, "lock:catalog:%s", by_slug)),
+			NULL);
 }
 
 void catalog_cache_forget(struct catalog_service *service, struct sk_context *context,
@@ -229,6 +241,7 @@ void catalog_cache_forget(struct catalog_service *service, struct sk_context *co
 {
 	enum sk_status status = SK_OK;
 
+	sk_crash_here(SK_CRASH_CACHE_STALE);
 	if (what->id)
 		status = delete_product(service, context, what->id, what->slug);
 	if (status == SK_OK && (what->lists || !what->id))

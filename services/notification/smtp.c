@@ -51,8 +51,12 @@ static enum sk_status hand_over(struct notification_service *service, struct sk_
 		.message = notification_mail_write(context->arena, &mail),
 		.timeout_ms = MAIL_TIMEOUT_MS,
 	};
+	enum sk_status st;
 
-	return sk_client_mail(context, &envelope);
+	sk_crash_here(SK_CRASH_MAIL_BEFORE_HAND_OVER);
+	st = sk_client_mail(context, &envelope);
+	sk_crash_here(SK_CRASH_MAIL_BEFORE_RECORD);
+	return st;
 }
 
 static enum sk_status send_one(struct notification_service *service, struct sk_context *context,

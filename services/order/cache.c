@@ -39,10 +39,12 @@ void order_cache_put(struct sk_kv *cache, struct sk_context *context, const stru
 {
 	if (strlen(json) > ENTRY_MAX_BYTES)
 		return;
+	sk_crash_here(SK_CRASH_KV_BEFORE_WRITE);
 	sk_ignore(sk_kv_run(cache, context,
 			    SK_KV("SET", key_of(context->arena, order->id, order->version), json,
 				  "EX", ORDER_CACHE_TTL_S),
 			    NULL),
 		  "an entry that cannot be stored is a later miss");
+	sk_crash_here(SK_CRASH_KV_AFTER_WRITE);
 	sk_context_clear_error(context);
 }

@@ -69,8 +69,10 @@ static enum sk_status charge_one(struct payment_service *service, struct sk_cont
 	enum outcome outcome = RETRY;
 
 	context->trace = sk_trace_continue(payment->traceparent);
+	sk_crash_here(SK_CRASH_CHARGE_BEFORE_CALL);
 	if (provider != NULL)
 		outcome = outcome_of(provider->charge(service, context, payment));
+	sk_crash_here(SK_CRASH_CHARGE_BEFORE_RECORD);
 	if (outcome == REFUSED)
 		return refuse(service, context, &refusal);
 	if (outcome == RETRY) {
@@ -112,8 +114,10 @@ static enum sk_status refund_one(struct payment_service *service, struct sk_cont
 	enum outcome outcome = RETRY;
 
 	context->trace = sk_trace_continue(refund->traceparent);
+	sk_crash_here(SK_CRASH_REFUND_BEFORE_CALL);
 	if (provider != NULL)
 		outcome = outcome_of(provider->refund(service, context, refund));
+	sk_crash_here(SK_CRASH_REFUND_BEFORE_RECORD);
 	if (outcome == REFUSED)
 		return refuse(service, context, &refusal);
 	if (outcome == RETRY) {

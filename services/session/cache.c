@@ -33,12 +33,24 @@ static const char *index_key(struct sk_arena *arena, const char *account_id)
 	return sk_arena_printf(arena, "session:account:%s", account_id);
 }
 
+/* A command that changes something. */
+static enum sk_status write_kv(struct sk_kv *kv, struct sk_context *context,
+			       struct sk_kv_command command, struct sk_kv_reply *reply)
+{
+	enum sk_status st;
+
+	sk_crash_here(SK_CRASH_KV_BEFORE_WRITE);
+	st = sk_kv_run(kv, context, command, reply);
+	sk_crash_here(SK_CRASH_KV_AFTER_WRITE);
+	return st;
+}
+
 enum sk_status session_cache_open(struct sk_kv *kv, struct sk_context *context,
 				  const struct session_record *session, int64_t *open_sessions)
 {
 	struct sk_arena *arena = context->arena;
 	struct sk_kv_reply reply;
-	enum sk_status st = sk_kv_run(
+	enum sk_status st = write_kv(
 		kv, context,
 		SK_KV("FCALL", "souk_session_open", "2", token_key(arena, session->token_hash),
 		      index_key(arena, session->account_id),
@@ -62,25 +74,25 @@ enum sk_status session_cache_prolong(struct sk_kv *kv, struct sk_context *contex
 {
 	struct sk_arena *arena = context->arena;
 
-	return sk_kv_run(kv, context,
-			 SK_KV("FCALL", "souk_session_prolong", "2",
-			       token_key(arena, session->token_hash),
-			       index_key(arena, session->account_id),
-			       sk_kv_number(arena, session->last_seen_s),
-			       sk_kv_number(arena, session->last_seen_s + SK_SESSION_TTL_S)),
-			 NULL);
+	return write_kv(kv, context,
+			SK_KV("FCALL", "souk_session_prolong", "2",
+			      token_key(arena, session->token_hash),
+			      index_key(arena, session->account_id),
+			      sk_kv_number(arena, session->last_seen_s),
+			      sk_kv_number(arena, session->last_seen_s + SK_SESSION_TTL_S)),
+			NULL);
 }
 
 enum sk_status session_cache_close(struct sk_kv *kv, struct sk_context *context,
 				   const struct session_record *session)
 {
 	struct sk_kv_reply reply;
-	enum sk_status st = sk_kv_run(kv, context,
-				      SK_KV("FCALL", "souk_session_close", "2",
-					    token_key(context->arena, session->token_hash),
-					    index_key(context->arena, session->account_id),
-					    session->id),
-				      &reply);
+	enum sk_status st = write_kv(kv, context,
+				     SK_KV("FCALL", "souk_session_close", "2",
+					   token_key(context->arena, session->token_hash),
+					   index_key(context->arena, session->account_id),
+					   session->id),
+				     &reply);
 
 	if (st == SK_OK && reply.number == 0)
 		return sk_fail(context, SK_NOT_FOUND, "session_not_found",
@@ -91,10 +103,10 @@ enum sk_status session_cache_close(struct sk_kv *kv, struct sk_context *context,
 enum sk_status session_cache_keep(struct sk_kv *kv, struct sk_context *context,
 				  const struct session_record *session, const char *event_id)
 {
-	return sk_kv_run(kv, context,
-			 SK_KV("FCALL", "souk_session_keep", "1",
-			       token_key(context->arena, session->token_hash), event_id),
-			 NULL);
+	return write_kv(kv, context,
+			SK_KV("FCALL", "souk_session_keep", "1",
+			      token_key(context->arena, session->token_hash), event_id),
+			NULL);
 }
 
 /* ---- reading ---- */
@@ -242,11 +254,11 @@ enum sk_status session_cache_put_code(struct sk_kv *kv, struct sk_context *conte
 {
 	struct sk_arena *arena = context->arena;
 
-	return sk_kv_run(kv, context,
-			 SK_KV("FCALL", "souk_otp_put", "1", code_key(arena, account_id),
-			       sk_kv_number(arena, SESSION_CODE_TTL_S), digest,
-			       sk_kv_number(arena, SESSION_CODE_TRIES)),
-			 NULL);
+	return write_kv(kv, context,
+			SK_KV("FCALL", "souk_otp_put", "1", code_key(arena, account_id),
+			      sk_kv_number(arena, SESSION_CODE_TTL_S), digest,
+			      sk_kv_number(arena, SESSION_CODE_TRIES)),
+			NULL);
 }
 
 enum sk_status session_cache_take_code(struct sk_kv *kv, struct sk_context *context,
@@ -254,7 +266,7 @@ enum sk_status session_cache_take_code(struct sk_kv *kv, struct sk_context *cont
 {
 	struct sk_arena *arena = context->arena;
 	struct sk_kv_reply reply;
-	enum sk_status st = sk_kv_run(
+	enum sk_status st = write_kv(
 		kv, context,
 		SK_KV("FCALL", "souk_otp_take", "2", code_key(arena, account_id),
 		      sk_arena_printf(arena, "otp:%s:misses", account_id), digest,
@@ -279,10 +291,10 @@ enum sk_status session_cache_put_reset(struct sk_kv *kv, struct sk_context *cont
 	const char *value = sk_arena_printf(arena, "%s %lld", reset->account_id,
 					    (long long)reset->credential_version);
 
-	return sk_kv_run(kv, context,
-			 SK_KV("SET", reset_key(arena, token_hash), value, "EX",
-			       sk_kv_number(arena, SESSION_RESET_TTL_S)),
-			 NULL);
+	return write_kv(kv, context,
+			SK_KV("SET", reset_key(arena, token_hash), value, "EX",
+			      sk_kv_number(arena, SESSION_RESET_TTL_S)),
+			NULL);
 }
 
 enum sk_status session_cache_get_reset(struct sk_kv *kv, struct sk_context *context,
@@ -308,5 +320,5 @@ enum sk_status session_cache_get_reset(struct sk_kv *kv, struct sk_context *cont
 enum sk_status session_cache_drop_reset(struct sk_kv *kv, struct sk_context *context,
 					const char *token_hash)
 {
-	return sk_kv_run(kv, context, SK_KV("DEL", reset_key(context->arena, token_hash)), NULL);
+	return write_kv(kv, context, SK_KV("DEL", reset_key(context->arena, token_hash)), NULL);
 }

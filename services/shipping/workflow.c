@@ -86,6 +86,7 @@ static enum sk_status add(struct sk_tx *tx, const struct shipping_service *servi
 	shipment.tracking_number = shipping_tracking_number(arena, shipment.id);
 	shipment.state = SHIPPING_LABEL_CREATED;
 	st = shipping_label_make(sk_tx_context(tx), service, &shipment, &label);
+	sk_crash_here(SK_CRASH_LABEL_MADE);
 	if (st == SK_OK)
 		st = shipping_store_add(tx, &shipment, &label, service->advance_ms, added);
 	if (st == SK_OK && *added)
