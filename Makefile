@@ -174,7 +174,7 @@ crash: crash-build ## crash points: each service dies at each of them, three tim
 
 test: ## prepare, build, then every test, ending with one total line
 	$(MAKE) prepare
-	$(MAKE) -j2 all
+	$(MAKE) -j2 all crash-build
 	$(MAKE) test-all
 
 test-all: all crash-build $(UNIT_TESTS) $(CONTRACT_TESTS)

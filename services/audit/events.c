@@ -1,4 +1,8 @@
-/* Every event becomes an entry. The inbox (and the unique id) make it once. */
+/* Every event becomes an entry. The inbox (and the unique id) make it once.
+ *
+ * A product (catalog.product.*) is a state and no event: its stream keeps the last message of each, so of
+ * changes that follow each other while we are away there is an entry of the last. What staff
+ * did, product.created, product.updated, comes as a user action, and of those none is lost. */
 #include <string.h>
 
 #include "audit.h"

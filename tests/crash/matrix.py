@@ -4,8 +4,10 @@ The ten walk side by side under traffic, so that a crash of one falls into the r
 in a bad night. A walk does what its service needs to get to the point until the point's file is gone and the
 supervisor has seen the exit, and waits for the service to run again.
 """
-import dataclasses
+import contextlib
+import functools
 import itertools
+import json
 import pathlib
 import random
 import re
@@ -14,6 +16,7 @@ import threading
 import xmlrpc.client
 
 import supervisor.xmlrpc
+import yaml
 
 from crash.traffic import Receiver, Traffic
 from support.messages import message, new_id
@@ -30,32 +33,27 @@ UNREACHED = {
     for point in ("relay_before_publish", "relay_before_mark", "relay_marked")
 }
 
-# A message that a service cannot read, and will bury: its subject and type.
-POISON = {
-    "session": ("sessions.seen", "souk.sessions.v1.SessionSeen"),
-    "catalog": ("inventory.level", "souk.inventory.v1.StockLevel"),
-    "cart": ("inventory.level", "souk.inventory.v1.StockLevel"),
-    "order": ("payments.confirmed", "souk.payments.v1.PaymentConfirmed"),
-    "inventory": ("orders.paid", "souk.orders.v1.OrderPaid"),
-    "payment": ("orders.payment_requested", "souk.orders.v1.PaymentRequested"),
-    "shipping": ("orders.paid", "souk.orders.v1.OrderPaid"),
-    "notification": ("orders.created", "souk.orders.v1.OrderCreated"),
-    "audit": ("audit.user_actions", "souk.audit.v1.UserAction"),
-    "analytics": ("orders.created", "souk.orders.v1.OrderCreated"),
-}
-
-
+@functools.cache
 def points_of(service: str) -> list[str]:
     """The names that the test build of the service prints."""
     done = subprocess.run([BUILD / "bin" / service, "--crash-points"], capture_output=True, text=True, check=True)
     return [line.split("\t")[0] for line in done.stdout.splitlines()]
 
 
-@dataclasses.dataclass(frozen=True)
-class Poison:
-    service: str
-    stream: str
-    sequence: int
+@functools.cache
+def poisons_for(service: str) -> list[tuple[str, str]]:
+    """Subject and type of the messages that the service may want, from its filters and the contract: broken
+    ones of those it wants it will bury."""
+    declared = {s["name"]: s for s in json.loads((BUILD / "topology.json").read_text())["services"]}
+    contract = yaml.safe_load((ROOT / "proto" / "asyncapi.yaml").read_text())
+    filters = [re.compile(re.escape(c["filter"]).replace(r"\*", "[^.]+").replace(">", ".+"))
+               for c in declared[service]["consumers"]]
+    found = []
+    for channel in contract["channels"].values():
+        subject = re.sub(r"\{\w+\}", "{}", channel["address"])
+        if any(f.fullmatch(subject.format("x")) for f in filters):
+            found += [(subject, contract["components"]["messages"][name]["name"]) for name in channel["messages"]]
+    return found
 
 
 class Matrix:
@@ -68,7 +66,7 @@ class Matrix:
         self.rounds, self._random = rounds, random.Random(seed)
         self.visited: list[tuple[str, str]] = []
         self.failures: list[str] = []
-        self.poisons: list[Poison] = []
+        self.poisons: list[str] = []  # the ids of all
         self._stop = threading.Event()
         traffic = self.traffic
         self._doings = {
@@ -106,6 +104,10 @@ class Matrix:
     def _runs(self, service: str) -> bool:
         return all(p["statename"] == "RUNNING" for p in self._processes(service))
 
+    def _kill(self, service: str) -> None:
+        for process in self._processes(service):
+            self._supervisor().signalProcess(f"{process['group']}:{process['name']}", "KILL")
+
     def crashes(self, service: str) -> int:
         """How often the supervisor saw it exit at a point."""
         log = (self.stack.folder / "log" / "supervisord.log").read_text()
@@ -113,24 +115,26 @@ class Matrix:
 
     # ---- walking ----
 
-    def _poison(self, service: str) -> None:
-        subject, type_name = POISON[service]
-        bus = self.stack.bus()
-        try:
-            event_id = new_id()
-            taken = bus.publish_acked(f"{subject}.{new_id()}", b"\xff\xff\xff", {
-                "Nats-Msg-Id": event_id, "ce-specversion": "1.0", "ce-id": event_id, "ce-type": type_name,
-                "ce-source": "souk/tests", "ce-time": "2026-01-01T00:00:00Z", "content-type": "application/protobuf"})
-        finally:
-            bus.close()
-        self.poisons.append(Poison(service, taken["stream"], taken["seq"]))
+    def _poison(self, subject: str, type_name: str) -> None:
+        """One message that says it is of the type and is not."""
+        event_id = new_id()
+        self.poisons.append(event_id)
+        with contextlib.suppress(OSError, AssertionError):  # a broker that is slow: another one follows
+            with contextlib.closing(self.stack.bus()) as bus:
+                bus.publish_acked(subject.format(new_id()), b"\xff\xff\xff", {
+                    "Nats-Msg-Id": event_id, "ce-specversion": "1.0", "ce-id": event_id, "ce-type": type_name,
+                    "ce-source": "souk/tests", "ce-time": "2026-01-01T00:00:00Z",
+                    "content-type": "application/protobuf"})
 
     def _doings_for(self, service: str, point: str):
         """What to do, again and again, to get the service to the point."""
         if not point.startswith("letter_"):
-            return itertools.cycle(self._doings[service])
-        # One poison; another only where that takes long: skipped visits want more of them.
-        return itertools.cycle([lambda: self._poison(service), *[lambda: None] * 20])
+            return itertools.cycle(self._doings.get(service, [self.traffic.buy]))
+        # One message of each kind in turn, with some patience for what became of it.
+        doings = []
+        for subject, type_name in poisons_for(service):
+            doings += [functools.partial(self._poison, subject, type_name), *[lambda: None] * 12]
+        return itertools.cycle(doings)
 
     def _visit(self, service: str, point: str, skip: int) -> None:
         """The service dies at the point, and runs again."""
@@ -139,19 +143,24 @@ class Matrix:
         fresh.write_text(f"{point} {skip}")
         fresh.rename(armed)
         doings = self._doings_for(service, point)
-        if point == "relay_leading":  # a process leads once
-            for process in self._processes(service):
-                self._supervisor().signalProcess(f"{process['group']}:{process['name']}", "KILL")
+        wrong: list[Exception] = []
+        if point == "relay_leading":  # a process gets there once, soon after its start
+            self._kill(service)
 
         def it_died() -> bool:
             if armed.exists():
-                next(doings)()
-            return not armed.exists() and self.crashes(service) > before
+                try:
+                    next(doings)()
+                except Exception as error:  # pylint: disable=broad-except
+                    wrong.append(error)
+            return bool(wrong) or (not armed.exists() and self.crashes(service) > before)
 
         try:
             eventually(f"{service} dies at {point}", it_died, within=VISIT_WITHIN_S)
         finally:
             armed.unlink(missing_ok=True)
+        if wrong:
+            raise wrong[0]
         self.visited.append((service, point))
         eventually(f"{service} runs again after {point}", lambda: self._runs(service), within=30)
 
@@ -199,15 +208,13 @@ class Matrix:
 
     def _unsettled(self) -> list[str]:
         """What is still under way."""
-        bus, waiting = self.stack.bus(), []
-        try:
+        waiting = []
+        with contextlib.closing(self.stack.bus()) as bus:
             for stream in ("sessions", "catalog", "carts", "orders", "inventory", "payments", "shipments",
                            "notifications", "audit"):
                 for info in bus.api(f"CONSUMER.LIST.{stream}")["consumers"]:
                     if info["num_pending"] or info["num_ack_pending"]:
                         waiting.append(f"consumer {info['name']}: {info['num_pending']} {info['num_ack_pending']}")
-        finally:
-            bus.close()
         for service, what, sql in DUE:
             count = self.stack.rows(service, sql)[0][0]
             if count:
