@@ -92,21 +92,28 @@ const struct sk_crash_row *sk_crash_row_of(enum sk_crash_point point)
 	return &ROWS[point];
 }
 
+/* A number up to SKIP_MAX, and nothing after it but white space. No number at all is 0. */
+static bool parse_skip(const char *text, int *skip)
+{
+	long number = 0;
+
+	for (; *text >= '0' && *text <= '9' && number <= SKIP_MAX; text++)
+		number = number * 10 + (*text - '0');
+	*skip = (int)number;
+	return number <= SKIP_MAX && text[strspn(text, " \n")] == '\0';
+}
+
 bool sk__crash_parse(const char *text, enum sk_crash_point *point, int *skip)
 {
 	size_t len = strcspn(text, " \n");
-	const char *rest = text + len + strspn(text + len, " \n");
-	char *end = NULL;
-	long count = *rest == '\0' ? 0 : strtol(rest, &end, 10);
+	int count = 0;
 
-	if (*rest != '\0' && (end == rest || end[strspn(end, " \n")] != '\0'))
-		return false;
-	if (count < 0 || count > SKIP_MAX)
+	if (!parse_skip(text + len + strspn(text + len, " \n"), &count))
 		return false;
 	for (int i = 0; i < SK_CRASH_COUNT; i++) {
 		if (strlen(ROWS[i].name) == len && strncmp(ROWS[i].name, text, len) == 0) {
 			*point = (enum sk_crash_point)i;
-			*skip = (int)count;
+			*skip = count;
 			return true;
 		}
 	}

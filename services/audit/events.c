@@ -1,8 +1,8 @@
 /* Every event becomes an entry. The inbox (and the unique id) make it once.
  *
- * A product (catalog.product.*) is a state and no event: its stream keeps the last message of each, so of
- * changes that follow each other while we are away there is an entry of the last. What staff
- * did, product.created, product.updated, comes as a user action, and of those none is lost. */
+ * A product (catalog.product.*) is a state and no event: its stream keeps the last message of
+ * each, so of changes that follow each other while we are away only the last has an entry. What
+ * staff did (product.updated, product.imported) comes as a user action, and none of those is lost. */
 #include <string.h>
 
 #include "audit.h"
