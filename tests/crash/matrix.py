@@ -73,7 +73,7 @@ class Matrix:
             "session": [traffic.come_and_go],
             "catalog": [traffic.change_product, traffic.adjust],
             "cart": [traffic.fill_cart],
-            "order": [traffic.buy, traffic.read],
+            "order": [traffic.read],
             "inventory": [traffic.adjust, traffic.buy],
             "payment": [traffic.buy, traffic.refund],
             "shipping": [traffic.buy],

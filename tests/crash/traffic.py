@@ -131,8 +131,7 @@ class Traffic:
         return order
 
     def read(self) -> None:
-        if self.ledger.orders:
-            self._read(self.ledger.orders[-1])
+        self._read(self.buy())
 
     def _read(self, order: dict) -> dict:
         return self.insist("GET", f"/v1/orders/{order['id']}?access_token={order['access_token']}").json
