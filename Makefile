@@ -42,7 +42,7 @@ TOPOLOGY := $(BUILD)/topology.json
 UNIT_TEST_SOURCES := $(wildcard libcommon/test/unit_*.c services/*/test/unit_*.c deploy/soukctl/test/unit_*.c)
 UNIT_TESTS := $(UNIT_TEST_SOURCES:%.c=$(BUILD)/test/%)
 
-.PHONY: all help run stop status rolling logs test test-all unit contract rights system races crash crash-build sanitize sanitize-all model lint format \
+.PHONY: all help run stop status rolling logs test test-all unit contract rights system races chaos crash crash-build sanitize sanitize-all model lint format \
 	check-headers clean prepare
 .DELETE_ON_ERROR:
 .SECONDARY:
@@ -172,13 +172,23 @@ crash-build:
 crash: crash-build ## crash points: each service dies at each of them, three times over; then all has to be right
 	SOUK_CRASH_ROUNDS=3 $(PYTHON) tests/run.py --build $(BUILD) crash
 
+chaos: ## the fault suite, half an hour: ARGUMENTS="--faults kill-order --seed 47", or --list
+	@$(MAKE) prepare
+	@$(MAKE) -j2 all $(BUILD)/test/clock.so
+	SOUK_BUILD=$(BUILD) $(PYTHON) tests/chaos/suite.py $(ARGUMENTS)
+
+$(BUILD)/test/clock.so: tests/chaos/clock.c
+	@mkdir -p $(@D)
+	@echo "  CC    $<"
+	$(Q)$(CC) $(CPPFLAGS) $(WARNINGS) -std=c17 $(CFLAGS) -fPIC -shared -o $@ $<
+
 test: ## prepare, build, then every test, ending with one total line
 	$(MAKE) prepare
 	$(MAKE) -j2 all crash-build
 	$(MAKE) test-all
 
 test-all: all crash-build $(UNIT_TESTS) $(CONTRACT_TESTS)
-	$(PYTHON) tests/run.py --build $(BUILD) unit libcommon contract rights system crash
+	$(PYTHON) tests/run.py --build $(BUILD) unit libcommon contract rights system crash chaos
 
 # ---- the same under sanitizers ----
 
@@ -203,7 +213,7 @@ model: $(MODEL_OBJECTS) $(LIBCOMMON) ## check the model of the order workflow, s
 # ---- lint ----
 
 C_FILES := $(wildcard libcommon/*.[ch] libcommon/test/*.c services/*/*.[ch] services/*/test/*.c \
-	deploy/soukctl/*.[ch] deploy/soukctl/test/*.c tests/model/*.[ch])
+	deploy/soukctl/*.[ch] deploy/soukctl/test/*.c tests/model/*.[ch] tests/chaos/*.c)
 
 format: ## format the C files
 	clang-format -i $(C_FILES)

@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 """Runs tests and ends with one total line: `N passed, N failed, N skipped`.
 
-usage: run.py --build BUILD [unit] [libcommon] [contract] [rights] [system] [crash]
+usage: run.py --build BUILD [unit] [libcommon] [contract] [rights] [system] [crash] [chaos]
 
 unit       cmocka programs without servers: BUILD/test/**/unit_*
 libcommon  cmocka programs of libcommon against real stores: BUILD/test/libcommon/test/contract_*
@@ -9,6 +9,7 @@ contract   one service each with real stores and broker: services/*/test/contrac
 rights     every service tries what is not its own, in every store, and prints the matrix: tests/rights
 system     the whole shop through the gateway: tests/system
 crash      the whole shop, dying at every crash point: tests/crash, with the services of BUILD/crash
+chaos      the shorter part of the fault suite, and its checker: tests/chaos (all of it: make chaos)
 """
 import argparse
 import os
@@ -81,7 +82,7 @@ def run_pytest(folders: list[str], total: Total, build: str, what: str) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--build", default="build")
-    parser.add_argument("kinds", nargs="+", choices=["unit", "libcommon", "contract", "rights", "system", "crash"])
+    parser.add_argument("kinds", nargs="+", choices=["unit", "libcommon", "contract", "rights", "system", "crash", "chaos"])
     arguments = parser.parse_args()
     build, total, began = pathlib.Path(arguments.build), Total(), time.monotonic()
 
@@ -101,6 +102,8 @@ def main() -> None:
         run_pytest(folders, total, arguments.build, "pytest")
     if "crash" in arguments.kinds:
         run_pytest(["tests/crash"], total, f"{arguments.build}/crash", "crash points")
+    if "chaos" in arguments.kinds:  # apart: the other tests' shops have stopped by then
+        run_pytest(["tests/chaos"], total, arguments.build, "pytest of chaos")
     print(f"\n{' '.join(arguments.kinds)}: {time.monotonic() - began:.0f} s")
     print(f"{total.passed} passed, {total.failed} failed, {total.skipped} skipped")
     sys.exit(1 if total.failed or not total.passed else 0)

@@ -5,7 +5,8 @@ usage: mailsink.py --smtp PORT --http PORT --dir DIR
 
 GET /               the messages, for people
 GET /messages       the same as JSON: [{id, from, to, subject, date, message_id, text}], ?to= and
-                    ?subject= narrow it
+                    ?subject= narrow it, ?after=<id>
+                    leaves out what is known, ?limit= takes the first so many
 GET /messages/<id>  one message as it came
 For development and tests only.
 """
@@ -44,8 +45,8 @@ class Box:
         path = self._folder / f"{number}.eml"
         return path.read_bytes() if number.isdigit() and path.exists() else None
 
-    def messages(self) -> list[dict]:
-        return [self._describe(p) for p in sorted(self._folder.glob("*.eml"))]
+    def messages(self, after: str = "", limit: int | None = None) -> list[dict]:
+        return [self._describe(p) for p in sorted(p for p in self._folder.glob("*.eml") if p.stem > after)[:limit]]
 
     @staticmethod
     @functools.lru_cache(maxsize=10000)  # a message never changes, and who waits for one asks often
@@ -86,7 +87,7 @@ def web_handler(box: Box):
             if url.path == "/":
                 self._answer(200, "text/html; charset=utf-8", page_of(box.messages()).encode())
             elif url.path == "/messages":
-                found = [m for m in box.messages()
+                found = [m for m in box.messages(query.get("after", [""])[0], int(query.get("limit", ["1000000"])[0]))
                          if query.get("to", [""])[0] in m["to"] and query.get("subject", [""])[0] in m["subject"]]
                 self._answer(200, "application/json", json.dumps(found).encode())
             elif (raw := box.raw(url.path.removeprefix("/messages/"))) is not None:

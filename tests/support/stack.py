@@ -46,8 +46,8 @@ class Stack:
         self.mail_url = f"http://127.0.0.1:{ports['SOUK_MAIL_PORT']}"
         self.monitor_url = f"http://127.0.0.1:{ports['SOUK_NATS_MONITOR_PORT']}"
         self.smtp_port = int(ports["SOUK_SMTP_PORT"])
-        self._environment = os.environ | ports | environment | {
-            "SOUK_RUN_DIR": str(self.folder), "SOUK_SERVICES": services, "SOUK_BUILD": str(BUILD),
+        self._environment = os.environ | {"SOUK_BUILD": str(BUILD)} | ports | environment | {
+            "SOUK_RUN_DIR": str(self.folder), "SOUK_SERVICES": services,
             "SOUK_SERVICE_PORT_OFFSET": str(port_base - 8000)}
         self._command("stop")
         shutil.rmtree(self.folder, ignore_errors=True)

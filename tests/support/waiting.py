@@ -27,3 +27,9 @@ def eventually(what: str, condition, within: float = 10):
             raise AssertionError(f"not within {within} s: {what} (last: {last!r})")
         time.sleep(pause)
         pause = min(pause * 1.5, 0.1)
+
+
+def let_pass(seconds: float) -> None:
+    """Time that is meant to pass: the pace of a load, how long a fault lasts, a pause before the next try.
+    Whoever waits for something to have happened uses eventually()."""
+    time.sleep(max(seconds, 0))
