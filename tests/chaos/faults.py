@@ -42,15 +42,11 @@ class Fault:
 # ---- processes ----
 
 def family(pid: int) -> list[int]:
-    """A process and what it started: PostgreSQL's backends, nginx's workers."""
-    parents = {}
-    for entry in pathlib.Path("/proc").iterdir():
-        if entry.name.isdigit():
-            with contextlib.suppress(OSError):
-                parents[int(entry.name)] = int((entry / "stat").read_text().rpartition(")")[2].split()[1])
+    """A process and what it started: PostgreSQL's backends, nginx's workers. (Their parents have one thread.)"""
     found = [pid]
     for member in found:
-        found += [child for child, parent in parents.items() if parent == member]
+        with contextlib.suppress(OSError):
+            found += map(int, pathlib.Path(f"/proc/{member}/task/{member}/children").read_text().split())
     return found
 
 
