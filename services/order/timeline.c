@@ -11,6 +11,7 @@ static const char *const EVENTS[ORDER_EVENTS] = {
 	[ORDER_STOCK_REJECTED] = "inventory.rejected",
 	[ORDER_STOCK_SOLD] = "inventory.sold",
 	[ORDER_STOCK_RELEASED] = "inventory.released",
+	[ORDER_STOCK_EXPIRED] = "inventory.expired",
 	[ORDER_PAYMENT_CONFIRMED] = "payments.confirmed",
 	[ORDER_PAYMENT_DECLINED] = "payments.failed",
 	[ORDER_LABEL_CREATED] = "shipments.label_created",
@@ -21,6 +22,7 @@ static const char *const EVENTS[ORDER_EVENTS] = {
 	[ORDER_REFUND_ASKED] = "orders.refund_requested",
 	[ORDER_REFUNDED_PARTLY] = "payments.refunded",
 	[ORDER_REFUNDED_FULLY] = "payments.refunded",
+	[ORDER_REFUND_FAILED] = "payments.refund_failed",
 	[ORDER_STEP_TIMED_OUT] = "orders.cancelled",
 };
 

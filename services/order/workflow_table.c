@@ -279,7 +279,7 @@ const char *order_event_name(enum order_event event)
 const char *order_send_subject(enum order_sends send)
 {
 	for (size_t i = 0; i < sizeof(SEND_NAMES) / sizeof(*SEND_NAMES); i++)
-		if (SEND_NAMES[i].send == send)
+		if (SEND_NAMES[i].sends == send)
 			return SEND_NAMES[i].subject;
 	return "";
 }
