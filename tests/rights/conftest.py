@@ -1,7 +1,7 @@
 """The matrix that every test here fills, printed when all have run."""
 import pytest
-from declared import KNOWN
-from matrix import MATRIX
+from rights.declared import KNOWN
+from rights.matrix import MATRIX
 
 
 @pytest.fixture

@@ -3,7 +3,7 @@ design; any other that a service declares is tried as well."""
 import json
 
 import pytest
-from declared import SERVICES
+from rights.declared import SERVICES
 
 from support.messages import new_id
 from support.stack import BUILD

@@ -3,7 +3,7 @@ import json
 from urllib.parse import urlparse
 
 import pytest
-from declared import ROOMS, SERVICES, others, sample
+from rights.declared import ROOMS, SERVICES, others, sample
 
 from support import nats
 

@@ -1,7 +1,7 @@
 """Each service logs in to PostgreSQL as itself and tries what is not its own."""
 import psycopg2
 import pytest
-from declared import APPEND_ONLY, ROOMS, SERVICES, WITH_TABLES, others
+from rights.declared import APPEND_ONLY, ROOMS, SERVICES, WITH_TABLES, others
 
 REFUSED = "42501"  # insufficient_privilege
 LOG_IN_REFUSED = ("password authentication failed", "no password supplied", "permission denied for database",

@@ -1,7 +1,7 @@
 """Each service logs in to Valkey as itself and tries what is not its own."""
 import pytest
 import redis
-from declared import ROOMS, SERVICES, others, others_keys, sample
+from rights.declared import ROOMS, SERVICES, others, others_keys, sample
 
 # What reads and what writes a key, with the key left out.
 READS = ("GET {key}", "MGET {key}", "HGETALL {key}", "HMGET {key} role", "HGET {key} role", "HKEYS {key}", "HLEN {key}",
