@@ -120,14 +120,13 @@ static enum sk_status on_confirmed(struct sk_tx *tx, const struct sk_message *me
 						    .payment_id = told->payment_id });
 }
 
-/* As declined as a payment can be: no provider was ever asked. */
 static enum sk_status on_payment_cancelled(struct sk_tx *tx, const struct sk_message *message,
 					   void *app)
 {
 	const Souk__Payments__V1__PaymentCancelled *told = (const void *)message->body;
 
 	return hear(tx, app, told->order_id,
-		    &(struct order_fact) { .event = ORDER_PAYMENT_DECLINED });
+		    &(struct order_fact) { .event = ORDER_PAYMENT_CANCELLED });
 }
 
 static enum sk_status on_payment_failed(struct sk_tx *tx, const struct sk_message *message,

@@ -220,6 +220,7 @@ static bool apply_fact(struct order *order, const struct order_fact *fact)
 	case ORDER_PAYMENT_CONFIRMED:
 		return capture(order, fact->payment_id);
 	case ORDER_PAYMENT_DECLINED:
+	case ORDER_PAYMENT_CANCELLED:
 		return deny(order);
 	case ORDER_LABEL_CREATED:
 		return label(order);

@@ -14,6 +14,7 @@ static const char *const EVENTS[ORDER_EVENTS] = {
 	[ORDER_STOCK_EXPIRED] = "inventory.expired",
 	[ORDER_PAYMENT_CONFIRMED] = "payments.confirmed",
 	[ORDER_PAYMENT_DECLINED] = "payments.failed",
+	[ORDER_PAYMENT_CANCELLED] = "payments.cancelled",
 	[ORDER_LABEL_CREATED] = "shipments.label_created",
 	[ORDER_PARCEL_SHIPPED] = "shipments.shipped",
 	[ORDER_PARCEL_DELIVERED] = "shipments.delivered",

@@ -50,6 +50,7 @@ static enum sk_status record_parts(struct sk_tx *tx, const struct order *order,
 	case ORDER_STOCK_EXPIRED:
 	case ORDER_PAYMENT_CONFIRMED:
 	case ORDER_PAYMENT_DECLINED:
+	case ORDER_PAYMENT_CANCELLED:
 	case ORDER_CANCEL_ASKED:
 	case ORDER_STEP_TIMED_OUT:
 	case ORDER_EVENTS:

@@ -11,7 +11,7 @@ struct model_order {
  * the amount of the refund that the event is about; what is asked for goes into slot. */
 int model_order_hears(struct model_order *order, int event, int minor, int slot);
 
-#define MODEL_ORDER_EVENTS 17
+#define MODEL_ORDER_EVENTS 18
 
 /* All else, looked up: spin lets no function be called in an expression. */
 extern struct model_tables {

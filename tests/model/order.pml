@@ -221,7 +221,8 @@ byte others = OTHERS, dups = DUPS, losses = LOSSES;
 #define TELL_PAYMENT                                                                                 \
 	if                                                                                           \
 	:: pay == P_CAPTURED -> net = net | TELL_CONFIRMED                                           \
-	:: pay == P_FAILED || pay == P_CANCELLED -> net = net | TELL_DECLINED                        \
+	:: pay == P_FAILED -> net = net | TELL_DECLINED                                              \
+	:: pay == P_CANCELLED -> net = net | TELL_NOT_CHARGED                                        \
 	:: else                                                                                      \
 	fi
 
@@ -346,6 +347,7 @@ active [ORDERS] proctype order()
 	:: atomic { (net & TELL_CONFIRMED) && status == O_CANCELLED -> net = net & ~TELL_CONFIRMED }
 #endif
 	:: ANSWERED(TELL_DECLINED, HEARS_DECLINED)
+	:: ANSWERED(TELL_NOT_CHARGED, HEARS_NOT_CHARGED)
 	:: ANSWERED(TELL_LABEL, HEARS_LABEL)
 	:: TOLD_BY_SHIPPING(TELL_SHIPPED, HEARS_SHIPPED)
 	:: TOLD_BY_SHIPPING(TELL_DELIVERED, HEARS_DELIVERED)

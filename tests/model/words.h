@@ -22,15 +22,16 @@
 #define HEARS_EXPIRED	      4
 #define HEARS_CONFIRMED	      5
 #define HEARS_DECLINED	      6
-#define HEARS_LABEL	      7
-#define HEARS_SHIPPED	      8
-#define HEARS_DELIVERED	      9
-#define HEARS_VOIDED	      10
-#define HEARS_CANCEL_ASKED    11
-#define HEARS_REFUND_ASKED    12
-#define HEARS_REFUNDED_PARTLY 13
-#define HEARS_REFUNDED_FULLY  14
-#define HEARS_REFUND_FAILED   15
+#define HEARS_NOT_CHARGED     7
+#define HEARS_LABEL	      8
+#define HEARS_SHIPPED	      9
+#define HEARS_DELIVERED	      10
+#define HEARS_VOIDED	      11
+#define HEARS_CANCEL_ASKED    12
+#define HEARS_REFUND_ASKED    13
+#define HEARS_REFUNDED_PARTLY 14
+#define HEARS_REFUNDED_FULLY  15
+#define HEARS_REFUND_FAILED   16
 
 /* The money of an order, as the order knows it. */
 #define M_PENDING  0
@@ -143,6 +144,7 @@
 #define TELL_LABEL		4194304
 #define TELL_SHIPPED		8388608
 #define TELL_DELIVERED		16777216
+#define TELL_NOT_CHARGED	67108864
 #define TELL_VOIDED		33554432
 
 #endif

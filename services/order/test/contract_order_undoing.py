@@ -51,11 +51,13 @@ def refunds_of(staff, order_id) -> list[tuple]:
 
 # ---- the parcel, then the stock ----
 
-def test_the_parcel_is_asked_for_once_the_goods_are_sold(bus, paid, stores):
+def test_the_parcel_is_asked_for_once_the_goods_are_sold(bus, shopper, paid, stores):
     with bus.listening("orders.shipment_requested.*") as heard:
         for version in (2, 3):  # the answer comes twice
             last = tell(bus, "inventory.sold", paid, version)
         heard("souk.orders.v1.ShipmentRequested", order_id=paid, version=4)
+        told = [m["told"] for m in shopper.get(f"/v1/orders/{paid}/timeline").json["items"] if m["event"] == "inventory.sold"]
+        assert told == [["orders.shipment_requested"]]
         eventually("both are handled", lambda: stores.handled("order", last))
         eventually("it is asked again while nobody answers",
                    lambda: heard.count("souk.orders.v1.ShipmentRequested", order_id=paid) > 1)

@@ -258,7 +258,7 @@ static void an_order_that_was_never_paid_has_only_a_reservation_to_release(void 
 static void a_cancel_is_asked_until_inventory_and_payment_have_answered(void **state)
 {
 	struct order order = order_in(ORDER_RESERVED);
-	const struct order_fact declined = { .event = ORDER_PAYMENT_DECLINED };
+	const struct order_fact declined = { .event = ORDER_PAYMENT_CANCELLED };
 
 	(void)state;
 	assert_true(apply(&order, &CANCEL));

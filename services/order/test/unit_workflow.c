@@ -12,31 +12,33 @@
  * "-" ignored, "?" too early, "!" refused. Written by hand, from what should be. */
 static const char *const EXPECTED[ORDER_STATUSES][ORDER_EVENTS] = {
 	/* stock: reserved, rejected, sold, released, expired;
-	 * payment: confirmed, declined;
+	 * payment: confirmed, declined, cancelled;
 	 * parcel: label, shipped, delivered, voided;
 	 * asked: cancel, refund; refund: partly, fully, failed; timed out */
-	[ORDER_PENDING] = { "reserved", "rejected", "?", "!", "pending", /**/ "?", "?", /**/
+	[ORDER_PENDING] = { "reserved", "rejected", "?", "!", "pending", /**/ "?", "?", "!", /**/
 			    "?", "?", "?", "!", /**/ "cancelled", "!", "!", "!", "!", "cancelled" },
 	[ORDER_RESERVED] = { "-", "cancelled", "?", "!", "reserved", /**/ "paid", "payment_failed",
-			     /**/ "?", "?", "?", "!", /**/ "cancelled", "!", "!", "!", "!",
+			     "!", /**/ "?", "?", "?", "!", /**/ "cancelled", "!", "!", "!", "!",
 			     "cancelled" },
-	[ORDER_PAID] = { "-", "cancelled", "paid", "!", "-", /**/ "-", "!", /**/ "paid", "shipped",
-			 "?", "!", /**/ "cancelled", "paid", "paid", "refunded", "paid", "-" },
-	[ORDER_SHIPPED] = { "-", "!", "shipped", "!", "-", /**/ "-", "!", /**/ "-", "-",
+	[ORDER_PAID] = { "-", "cancelled", "paid", "!", "-", /**/ "-", "!", "!", /**/ "paid",
+			 "shipped", "?", "!", /**/ "cancelled", "paid", "paid", "refunded", "paid",
+			 "-" },
+	[ORDER_SHIPPED] = { "-", "!", "shipped", "!", "-", /**/ "-", "!", "!", /**/ "-", "-",
 			    "delivered", "!", /**/ "!", "shipped", "shipped", "refunded", "shipped",
 			    "-" },
-	[ORDER_DELIVERED] = { "-", "!", "delivered", "!", "-", /**/ "-", "!", /**/ "-", "-", "-",
-			      "!", /**/ "!", "delivered", "delivered", "refunded", "delivered",
+	[ORDER_DELIVERED] = { "-", "!", "delivered", "!", "-", /**/ "-", "!", "!", /**/ "-", "-",
+			      "-", "!", /**/ "!", "delivered", "delivered", "refunded", "delivered",
 			      "-" },
-	[ORDER_REJECTED] = { "-", "-", "!", "!", "-", /**/ "!", "!", /**/ "!", "!", "!", "!", /**/
-			     "!", "!", "!", "!", "!", "-" },
-	[ORDER_PAYMENT_FAILED] = { "-", "-", "!", "payment_failed", "-", /**/ "!", "-", /**/ "!",
-				   "!", "!", "!", /**/ "!", "!", "!", "!", "!", "-" },
+	[ORDER_REJECTED] = { "-", "-", "!", "!", "-", /**/ "!", "!", "!", /**/ "!", "!", "!", "!",
+			     /**/ "!", "!", "!", "!", "!", "-" },
+	[ORDER_PAYMENT_FAILED] = { "-", "-", "!", "payment_failed", "-", /**/ "!", "-", "!", /**/
+				   "!", "!", "!", "!", /**/ "!", "!", "!", "!", "!", "-" },
 	[ORDER_CANCELLED] = { "-", "-", "-", "cancelled", "-", /**/ "cancelled", "cancelled",
-			      /**/ "-", "cancelled", "cancelled", "cancelled", /**/ "-",
-			      "cancelled", "cancelled", "cancelled", "cancelled", "-" },
-	[ORDER_REFUNDED] = { "-", "-", "-", "refunded", "-", /**/ "-", "!", /**/ "-", "refunded",
-			     "refunded", "refunded", /**/ "!", "!", "-", "-", "!", "-" },
+			      "cancelled", /**/ "-", "cancelled", "cancelled", "cancelled", /**/
+			      "-", "cancelled", "cancelled", "cancelled", "cancelled", "-" },
+	[ORDER_REFUNDED] = { "-", "-", "-", "refunded", "-", /**/ "-", "!", "!", /**/ "-",
+			     "refunded", "refunded", "refunded", /**/ "!", "!", "-", "-", "!",
+			     "-" },
 };
 
 /* What is sent, by hand likewise; all other cells send nothing. */
