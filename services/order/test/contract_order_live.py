@@ -75,7 +75,7 @@ def test_a_bad_end_and_its_refund_are_told_with_reason_and_amount(shopper, paid)
     assert shopper.post(f"/v1/orders/{paid}/cancel").status == 200
     last = timeline(shopper, paid)[-1]
     assert (last["event"], last["status"], last["reason"]) == ("orders.cancelled", "cancelled", "cancelled by the customer")
-    assert (last["told"], last["amount"]) == (["orders.cancelled", "orders.refund_requested"], pounds(1000))
+    assert (last["told"], last["amount"]) == (["orders.cancelled", "orders.refund_requested", "orders.recalled"], pounds(1000))
 
 
 def test_the_timeline_is_read_page_by_page(bus, shopper, sku):
