@@ -64,8 +64,7 @@ NEW_ID = "id = gen_random_uuid()"
 AUDIT_OPEN = "ALTER TABLE souk_audit.entry DISABLE TRIGGER USER"
 # What is done, and the rule that has to find it. {delivered} is the id of the order with that fate.
 TAMPERINGS = {
-    "an order vanishes": (["DELETE FROM souk_order.order_line WHERE order_id = '{delivered}'",
-                           "DELETE FROM souk_order.order_shipment WHERE order_id = '{delivered}'",
+    "an order vanishes": (["SET LOCAL session_replication_role = replica",  # foreign keys look away
                            "DELETE FROM souk_order.customer_order WHERE id = '{delivered}'"],
                           "every accepted order exists"),
     "an order is there twice": (twin("souk_order.customer_order", "id = '{delivered}'", f"{NEW_ID}, number = 'S-0'"),
