@@ -51,12 +51,14 @@ def test_valkey_keeps_its_contract(stores, valkey_url) -> None:
 
 
 def test_the_outbox_keeps_its_contract(stores, nats_url) -> None:
-    """In order's schema: it is not running, and its outbox is empty."""
+    """In order's schema: it is not running, and what others left in its outbox goes first."""
+    stores.rows("order", "DELETE FROM outbox")
     run("contract_outbox", TEST_POSTGRES_URL=stores.secret("order", "postgres_url"), TEST_NATS_URL=nats_url)
     stores.rows("order", "DELETE FROM outbox; DELETE FROM outbox_stream")
 
 
 def test_what_the_broker_lost_is_sent_again(stores, nats_url) -> None:
     """In order's schema, as above; nothing stays in its tables."""
+    stores.rows("order", "DELETE FROM outbox")
     run("contract_recall", TEST_POSTGRES_URL=stores.secret("order", "postgres_url"), TEST_NATS_URL=nats_url)
     stores.rows("order", "DELETE FROM outbox; DELETE FROM outbox_stream")
