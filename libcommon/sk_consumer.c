@@ -12,8 +12,9 @@
  * - A message on which the process dies is never answered, and would come for ever. So what arrives
  *   with more deliveries than are allowed is buried before it is handled. Its neighbours died
  *   with it and must not be buried for that: a message that was not answered twice is suspect,
- *   and is handled with nothing else at hand; what came with it goes back to the broker for a
- *   moment and is then taken one by one.
+ *   and is handled with nothing else at hand or on its way; what came with it goes back to the
+ *   broker and is then taken one by one. Should the process die, that comes at once, and the
+ *   suspect after its ack_wait.
  * - A letter that is replayed comes by a consumer of its own, and is handled as if it came to the
  *   row that failed: same inbox name, same id, same place. So it happens once, however often it
  *   is replayed, and one that fails again is buried again in the same place. */
@@ -32,8 +33,7 @@
 #define BATCH_TIMEOUT_MS 10000 /* well below the consumers' ack_wait of 30 s */
 #define HOLD_BASE_MS	 50
 #define HOLD_MAX_MS	 5000
-#define SUSPECT_FROM	 3    /* deliveries: two were not answered, or answered with "again" */
-#define SET_ASIDE_MS	 1000 /* how long what came with a suspect stays away */
+#define SUSPECT_FROM	 3 /* deliveries: two were not answered, or answered with "again" */
 #define NO_ROW_RETRY_MS	 60000
 
 /* How long a message that failed stays away, by the number of its deliveries. */
@@ -330,8 +330,8 @@ static void handle_alone(struct sk__consumer *consumer, const struct sk_delivery
 	}
 }
 
-/* Gives back what came with a suspect message, so that nothing dies with it. Returns how many
- * deliveries remain at hand: the suspect, or all of them. */
+/* Gives back what came with a suspect message, and asks for nothing while that is handled, so that
+ * nothing dies with it. Returns how many deliveries remain at hand: the suspect, or all of them. */
 static int set_aside(struct sk__consumer *consumer, int count)
 {
 	struct sk_delivery *deliveries = consumer->deliveries;
@@ -340,14 +340,15 @@ static int set_aside(struct sk__consumer *consumer, int count)
 
 	while (at < count && deliveries[at].deliveries < SUSPECT_FROM)
 		at++;
-	if (at == count || count == 1)
+	if (at == count)
 		return count;
+	consumer->one_by_one += count - 1;
+	consumer->one_by_one += sk_pull_stop_asking(consumer->pull, &consumer->context);
 	suspect = deliveries[at];
 	for (int i = 0; i < count; i++)
 		if (i != at)
-			give_back(consumer, &deliveries[i], SET_ASIDE_MS);
+			give_back(consumer, &deliveries[i], 0);
 	deliveries[0] = suspect;
-	consumer->one_by_one = count - 1;
 	return 1;
 }
 
