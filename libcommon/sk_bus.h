@@ -123,9 +123,9 @@ SK_MUST_CHECK enum sk_status sk_pull_fetch(struct sk_pull *pull, struct sk_conte
 					   int max, int wait_ms, struct sk_delivery *deliveries,
 					   int *count);
 
-/* Takes back what was asked for: what has arrived and is not at hand goes back to the broker (returns how
- * much), and nothing comes until the next fetch. The deliveries at hand live on. */
-int sk_pull_stop_asking(struct sk_pull *pull, struct sk_context *context);
+/* Takes back what was asked for: what has arrived and is not at hand goes back to the broker, and nothing
+ * comes until the next fetch. The deliveries at hand live on. */
+void sk_pull_stop_asking(struct sk_pull *pull, struct sk_context *context);
 
 SK_MUST_CHECK enum sk_status sk_bus_ack(struct sk_bus *bus, const struct sk_delivery *delivery);
 SK_MUST_CHECK enum sk_status sk_bus_retry(struct sk_bus *bus, const struct sk_delivery *delivery,

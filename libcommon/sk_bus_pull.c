@@ -331,49 +331,38 @@ enum sk_status sk_bus_retry(struct sk_bus *bus, const struct sk_delivery *delive
 	return sk__bus_answer(bus, delivery, word);
 }
 
-/* Leaves the inbox, and gives back what it still has. Returns how much that was. */
-static int leave_inbox(struct sk_pull *pull)
+void sk_pull_end(struct sk_pull *pull)
 {
 	natsConnection *connection = atomic_load(&pull->bus->connection);
 	natsMsg *message = NULL;
-	int count = 0;
 
 	assert(pull->magic == PULL_MAGIC);
 	if (pull->subscription == NULL || !atomic_load(&pull->bus->connected) ||
 	    natsSubscription_DrainTimeout(pull->subscription, END_TIMEOUT_MS) != NATS_OK ||
 	    natsConnection_FlushTimeout(connection, END_TIMEOUT_MS) != NATS_OK)
-		return 0;
+		return;
 	/* The broker sends nothing more, and what it had sent is here. */
 	while (natsSubscription_NextMsg(&message, pull->subscription, 0) == NATS_OK) {
 		struct sk_delivery delivery;
 
 		sk__bus_read_delivery(message, &delivery);
-		if (!is_status(pull, message)) {
+		if (!is_status(pull, message))
 			sk_ignore(sk_bus_retry(pull->bus, &delivery, 0),
 				  "without it the broker delivers again after its ack_wait");
-			count++;
-		}
 		natsMsg_Destroy(message);
 	}
-	return count;
-}
-
-void sk_pull_end(struct sk_pull *pull)
-{
-	leave_inbox(pull);
 }
 
 /* A request cannot be taken back but by leaving the inbox that its answers go to. The drain has ended the
  * subscription on both sides, so that nothing arrives at it while it is destroyed. */
-int sk_pull_stop_asking(struct sk_pull *pull, struct sk_context *context)
+void sk_pull_stop_asking(struct sk_pull *pull, struct sk_context *context)
 {
 	uint64_t queued = 0;
-	int count;
 
 	if (pull->outstanding == 0 &&
 	    natsSubscription_QueuedMsgs(pull->subscription, &queued) == NATS_OK && queued == 0)
-		return 0;
-	count = leave_inbox(pull);
+		return;
+	sk_pull_end(pull);
 	natsSubscription_Destroy(pull->subscription);
 	pull->subscription = NULL;
 	free(pull->inbox);
@@ -381,5 +370,4 @@ int sk_pull_stop_asking(struct sk_pull *pull, struct sk_context *context)
 	if (pull->inbox == NULL)
 		abort();
 	pull->outstanding = 0;
-	return count;
 }

@@ -13,8 +13,9 @@
  *   with more deliveries than are allowed is buried before it is handled. Its neighbours died
  *   with it and must not be buried for that: a message that was not answered twice is suspect,
  *   and is handled with nothing else at hand or on its way; what came with it goes back to the
- *   broker and is then taken one by one. Should the process die, that comes at once, and the
- *   suspect after its ack_wait.
+ *   broker, and for a while we take messages one by one. For so long and not for so many: each
+ *   time that it goes back is a delivery, too, and under traffic other messages would be the
+ *   many, and what came back with other suspects would go back until it has come too often.
  * - A letter that is replayed comes by a consumer of its own, and is handled as if it came to the
  *   row that failed: same inbox name, same id, same place. So it happens once, however often it
  *   is replayed, and one that fails again is buried again in the same place. */
@@ -33,7 +34,8 @@
 #define BATCH_TIMEOUT_MS 10000 /* well below the consumers' ack_wait of 30 s */
 #define HOLD_BASE_MS	 50
 #define HOLD_MAX_MS	 5000
-#define SUSPECT_FROM	 3 /* deliveries: two were not answered, or answered with "again" */
+#define SUSPECT_FROM	 3    /* deliveries: two were not answered, or answered with "again" */
+#define ALONE_MS	 5000 /* what went back has come again, and been handled, before */
 #define NO_ROW_RETRY_MS	 60000
 
 /* How long a message that failed stays away, by the number of its deliveries. */
@@ -342,8 +344,8 @@ static int set_aside(struct sk__consumer *consumer, int count)
 		at++;
 	if (at == count)
 		return count;
-	consumer->one_by_one += count - 1;
-	consumer->one_by_one += sk_pull_stop_asking(consumer->pull, &consumer->context);
+	consumer->alone_until_us = sk_time_monotonic_us() + ALONE_MS * (SK_SECOND_US / 1000);
+	sk_pull_stop_asking(consumer->pull, &consumer->context);
 	suspect = deliveries[at];
 	for (int i = 0; i < count; i++)
 		if (i != at)
@@ -417,7 +419,7 @@ void *sk__consume(void *closure)
 
 	assert(consumer->magic == SK__CONSUMER_MAGIC);
 	while (!atomic_load(&all->stopping)) {
-		bool alone = consumer->replays || consumer->one_by_one > 0;
+		bool alone = consumer->replays || sk_time_monotonic_us() < consumer->alone_until_us;
 		int count = 0;
 		enum sk_status st;
 
@@ -432,11 +434,8 @@ void *sk__consume(void *closure)
 			continue;
 		}
 		failures = 0;
-		if (count == 0)
-			continue;
-		if (consumer->one_by_one > 0)
-			consumer->one_by_one--;
-		handle_batch(consumer, count);
+		if (count > 0)
+			handle_batch(consumer, count);
 	}
 	sk_pull_end(consumer->pull);
 	nats_ReleaseThreadMemory();

@@ -20,7 +20,7 @@ struct sk__consumer {
 	struct sk_context context;
 	struct sk_pull *pull;
 	struct sk_delivery deliveries[SK_BATCH_MAX];
-	int one_by_one; /* messages still to be taken alone, since one of them is suspect */
+	int64_t alone_until_us; /* until then messages are taken one by one: one was suspect */
 	struct sk_metric *handled, *duplicates, *retried, *buried, *pending, *duration;
 };
 

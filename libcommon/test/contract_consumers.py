@@ -100,6 +100,39 @@ def test_a_message_on_which_the_service_dies_each_time_is_buried_and_its_neighbo
         last.stop()
 
 
+def test_what_came_often_because_the_service_died_of_another_is_handled_under_traffic(stores, bus, quick_redelivery):
+    """Each message that is suspect goes alone; the others wait, and waiting must not count against them for long."""
+    skus = [f"WAITING-{number}-{new_id()[-12:]}".upper() for number in range(30)]
+    deadly, before = Deadly(stores, skus[7]), bus.dead_letters("catalog", "inventory-catalog")
+
+    def sell(sku: str) -> None:
+        event = product_changed(sku)
+        bus.tell(f"catalog.product.{event.product_id}", event)
+
+    for sku in skus:
+        sell(sku)
+    for _ in range(2):  # each of them is delivered twice and not answered
+        service = Service(stores, "inventory")
+        try:
+            eventually("it hangs", deadly.hangs, within=30)
+        finally:
+            deadly.kill(service)
+    deadly.release()
+    last = Service(stores, "inventory")
+
+    def known_or_buried() -> bool:
+        for _ in range(10):
+            sell(f"FRESH-{new_id()[-12:]}".upper())
+        known = stores.rows("inventory", "SELECT count(*) FROM stock WHERE sku = ANY(%s)", skus)[0][0]
+        return known == len(skus) or bus.dead_letters("catalog", "inventory-catalog") > before
+
+    try:
+        eventually("all are known", known_or_buried, within=60)
+        assert bus.dead_letters("catalog", "inventory-catalog") == before
+    finally:
+        last.stop()
+
+
 def test_a_consumer_that_was_deleted_and_made_anew_is_pulled_from_again(start_service, stores, bus):
     """The broker says nothing of it to those who wait for its messages."""
     admin = start_service("audit").as_user(stores.log_in("admin"))
