@@ -100,15 +100,18 @@ def test_a_message_on_which_the_service_dies_each_time_is_buried_and_its_neighbo
         last.stop()
 
 
-def test_what_came_often_because_the_service_died_of_another_is_handled_under_traffic(stores, bus, quick_redelivery):
+def test_what_came_often_because_the_service_died_of_another_is_handled_under_traffic(
+        stores, bus, ack_wait, deadly):
     """Each message that is suspect goes alone; the others wait, and waiting must not count against them for long."""
-    skus = [f"WAITING-{number}-{new_id()[-12:]}".upper() for number in range(30)]
-    deadly, before = Deadly(stores, skus[7]), bus.dead_letters("catalog", "inventory-catalog")
+    skus = [f"WAITING-{number}-{new_id()[-12:]}".upper() for number in range(29)]
+    skus.insert(7, deadly.sku)
+    before = bus.dead_letters("catalog", "inventory-catalog")
 
     def sell(sku: str) -> None:
         event = product_changed(sku)
         bus.tell(f"catalog.product.{event.product_id}", event)
 
+    ack_wait(2)
     for sku in skus:
         sell(sku)
     for _ in range(2):  # each of them is delivered twice and not answered
