@@ -73,7 +73,8 @@ $(BUILD)/proto/%.o: $(BUILD)/proto/%.c $(PROTO_HEADERS)
 
 # ---- migrations and Valkey functions become C arrays in the binaries ----
 
-$(BUILD)/gen/libcommon_files.c: libcommon/embed.py $(wildcard libcommon/migrations/*.sql libcommon/functions/*.lua)
+# The folders, too: what is taken out of one makes it newer.
+$(BUILD)/gen/libcommon_files.c: libcommon/embed.py $(wildcard $(addprefix libcommon/,migrations migrations/*.sql functions functions/*.lua))
 	@mkdir -p $(BUILD)/gen
 	$(Q)$(PYTHON) libcommon/embed.py LIBCOMMON libcommon $@
 
@@ -98,7 +99,7 @@ define SERVICE_RULES
 SOURCES_$(1) := $$(wildcard services/$(1)/*.c)
 OBJECTS_$(1) := $$(patsubst %.c,$$(BUILD)/obj/%.o,$$(SOURCES_$(1))) $$(BUILD)/gen/$(1)_files.o
 
-$$(BUILD)/gen/$(1)_files.c: libcommon/embed.py $$(wildcard services/$(1)/migrations/*.sql services/$(1)/functions/*.lua services/$(1)/templates/*)
+$$(BUILD)/gen/$(1)_files.c: libcommon/embed.py $$(wildcard $$(patsubst %,services/$(1)/%,migrations migrations/*.sql functions functions/*.lua templates templates/*))
 	@mkdir -p $$(BUILD)/gen
 	$$(Q)$$(PYTHON) libcommon/embed.py $(1) services/$(1) $$@
 

@@ -25,9 +25,10 @@ enum sk_status sk_audit_action(struct sk_tx *tx, const char *action, const char 
 	event.role = copy(tx, sk_role_name(actor->role));
 	event.address = copy(tx, actor->address);
 	event.detail = copy(tx, detail);
-	return sk_outbox_add(tx, &(struct sk_event) {
-					 .subject = sk_arena_printf(sk_tx_arena(tx),
-								    SK_AUDIT_STREAM ".user_actions.%s", who),
-					 .body = &event.base,
-				 });
+	return sk_outbox_add(
+		tx, &(struct sk_event) {
+			    .subject = sk_arena_printf(sk_tx_arena(tx),
+						       SK_AUDIT_STREAM ".user_actions.%s", who),
+			    .body = &event.base,
+		    });
 }

@@ -2,8 +2,8 @@
  * bytes of the file that SOUK_TEST_CLOCK names, and whoever writes there steps their clocks.
  *
  * Only the wall clock moves. Waits until a moment of the wall clock are moved along, so that
- * they last as long as they were meant to. libfaketime was tried for this and makes every
- * timed wait of ours return at once (its conditions do not know CLOCK_MONOTONIC). */
+ * they last as long as they were meant to. libfaketime was tried for this: with it the services took
+ * all of the processor, and no trial ended. */
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
