@@ -45,28 +45,25 @@ static const struct sk_sql SQL_FIND_SLUG = {
 			     " FROM product p WHERE p.slug = $1::text AND p.status <> 'deleted'"
 };
 
+/* A lock is a statement of its own: one that waited for it and read besides would read the variants
+ * as they were before whoever held it, and write them back. */
 static const struct sk_sql SQL_LOCK_ID = {
 	"product_lock_id",
-	"SELECT " PRODUCT_COLUMNS " FROM product p WHERE p.id = $1::uuid AND p.status <> 'deleted'"
-	" FOR UPDATE OF p"
+	"SELECT FROM product WHERE id = $1::uuid FOR UPDATE",
 };
 
 static const struct sk_sql SQL_LOCK_SLUG = {
-	"product_lock_slug", "SELECT " PRODUCT_COLUMNS
-			     " FROM product p WHERE p.slug = $1::text AND p.status <> 'deleted'"
-			     " FOR UPDATE OF p"
+	"product_lock_slug",
+	"SELECT FROM product WHERE slug = $1::text FOR UPDATE",
 };
 
 static const struct sk_sql SQL_LOCK_SLUGS = {
 	"product_lock_slugs",
-	"SELECT " PRODUCT_COLUMNS
-	" FROM product p WHERE p.slug = ANY($1::text[]) AND p.status <> 'deleted'"
-	" ORDER BY p.id"
-	" FOR UPDATE OF p"
+	"SELECT id FROM product WHERE slug = ANY($1::text[]) AND status <> 'deleted'"
+	" ORDER BY id FOR UPDATE",
 };
 
-/* The next page of all products, tombstones with them. In a statement of its own, so that what is
- * read after it is not older than the locks. */
+/* The next page of all products, tombstones with them. */
 static const struct sk_sql SQL_HOLD_PAGE = {
 	"product_hold_page",
 	"SELECT id FROM product WHERE $1 = '' OR id > nullif($1, '')::uuid ORDER BY id LIMIT $2"
@@ -288,11 +285,34 @@ enum sk_status catalog_store_categories(struct sk_pg *pg, struct sk_context *con
 enum sk_status catalog_store_lock(struct sk_tx *tx, const char *key,
 				  struct catalog_product *product)
 {
+	bool by_id = sk_id_valid(key);
 	struct sk_rows rows;
-	enum sk_status status = sk_tx_run(tx, sk_id_valid(key) ? &SQL_LOCK_ID : &SQL_LOCK_SLUG,
-					  SK_PARAMS(sk_text(key)), &rows);
+	enum sk_status status = sk_tx_run(tx, by_id ? &SQL_LOCK_ID : &SQL_LOCK_SLUG,
+					  SK_PARAMS(sk_text(key)), NULL);
 
+	if (status == SK_OK)
+		status = sk_tx_run(tx, by_id ? &SQL_FIND_ID : &SQL_FIND_SLUG,
+				   SK_PARAMS(sk_text(key)), &rows);
 	return status == SK_OK ? read_one(sk_tx_context(tx), &rows, product) : status;
+}
+
+/* The products of the ids that a lock gave, in their order. */
+static enum sk_status read_locked(struct sk_tx *tx, const struct sk_rows *locked,
+				  struct catalog_product **products, int *found)
+{
+	struct sk_arena *arena = sk_tx_arena(tx);
+	const char **ids = sk_arena_array(arena, (size_t)locked->count + 1, sizeof(*ids));
+	struct sk_rows rows;
+	enum sk_status status;
+
+	for (int i = 0; i < locked->count; i++)
+		ids[i] = sk_row_text(locked, i, 0);
+	status = sk_tx_run(tx, &SQL_READ_ALL,
+			   SK_PARAMS(sk_text_array(arena, ids, (size_t)locked->count)), &rows);
+	if (status != SK_OK)
+		return status;
+	*found = rows.count;
+	return read_all(sk_tx_context(tx), &rows, rows.count, products);
 }
 
 enum sk_status catalog_store_lock_slugs(struct sk_tx *tx, const char *const *slugs, size_t count,
@@ -303,30 +323,17 @@ enum sk_status catalog_store_lock_slugs(struct sk_tx *tx, const char *const *slu
 					  SK_PARAMS(sk_text_array(sk_tx_arena(tx), slugs, count)),
 					  &rows);
 
-	if (status != SK_OK)
-		return status;
-	*found = rows.count;
-	return read_all(sk_tx_context(tx), &rows, rows.count, products);
+	return status == SK_OK ? read_locked(tx, &rows, products, found) : status;
 }
 
 enum sk_status catalog_store_hold_page(struct sk_tx *tx, const char *after, int max,
 				       struct catalog_product **products, int *found)
 {
-	struct sk_arena *arena = sk_tx_arena(tx);
-	const char **ids = sk_arena_array(arena, (size_t)max, sizeof(*ids));
 	struct sk_rows rows;
 	enum sk_status status = sk_tx_run(tx, &SQL_HOLD_PAGE,
 					  SK_PARAMS(sk_text(after), sk_int(max)), &rows);
 
-	for (int i = 0; status == SK_OK && i < rows.count; i++)
-		ids[i] = sk_row_text(&rows, i, 0);
-	if (status == SK_OK)
-		status = sk_tx_run(tx, &SQL_READ_ALL,
-				   SK_PARAMS(sk_text_array(arena, ids, (size_t)rows.count)), &rows);
-	if (status != SK_OK)
-		return status;
-	*found = rows.count;
-	return read_all(sk_tx_context(tx), &rows, rows.count, products);
+	return status == SK_OK ? read_locked(tx, &rows, products, found) : status;
 }
 
 enum sk_status catalog_store_lock_imports(struct sk_tx *tx)

@@ -139,6 +139,23 @@ def test_of_changes_at_one_moment_one_is_of_what_was_seen(catalog, account, staf
     assert staff.get(path).json["vendor"] == won.json["vendor"]
 
 
+def test_a_change_that_waited_for_another_does_not_undo_it(catalog, account, staff, mark, stores):
+    """What it read before the wait would bring the old price back with the new vendor."""
+    product = create(staff, mark)
+    path, other = f"/v1/products/{product['id']}", stores.database("catalog")
+    other.autocommit = False
+    with contextlib.closing(other), concurrent.futures.ThreadPoolExecutor(1) as pool, other.cursor() as cursor:
+        cursor.execute("UPDATE product SET version = version + 1 WHERE id = %s", (product["id"],))
+        cursor.execute("UPDATE variant SET price_minor = 777 WHERE product_id = %s", (product["id"],))
+        waiting = pool.submit(lambda: catalog.as_user(account).patch(path, {"vendor": "Later"}))
+        eventually("it waits for the row", lambda: stores.rows(
+            "catalog", "SELECT 1 FROM pg_stat_activity WHERE usename = 'souk_catalog' AND wait_event_type = 'Lock'"))
+        other.commit()
+        changed = waiting.result()
+    assert changed.status == 200, changed
+    assert (changed.json["vendor"], changed.json["variants"][0]["price"]["amount"]) == ("Later", 777)
+
+
 def deadlocks(stores) -> int:
     return (stores.folder / "log" / "postgres.log").read_text(errors="replace").count("deadlock detected")
 
