@@ -32,6 +32,10 @@ static const struct sk_sql RECALLING = {
 	"test_recalling",
 	"SELECT count(*) FROM outbox_stream WHERE recall_after IS NOT NULL OR retold IS NOT NULL",
 };
+static const struct sk_sql KNOWN = {
+	"test_known",
+	"SELECT count(*) FROM outbox_stream WHERE stream = 'contract' AND created = $1",
+};
 static const struct sk_sql RETELL = {
 	"test_retell",
 	"UPDATE outbox_stream SET retold = $1 WHERE stream = 'contract'",
@@ -95,6 +99,12 @@ static bool nothing_is_recalled(void *arg)
 {
 	(void)arg;
 	return ask(&RECALLING, SK_NO_PARAMS) == 0 && nothing_waits(NULL);
+}
+
+/* Whether the relay has noticed that the stream is another one, by when that was created. */
+static bool the_loss_is_known(void *birth)
+{
+	return ask(&KNOWN, SK_PARAMS(sk_text(birth))) == 1;
 }
 
 /* Whether at least so many events were sent again by the first replica. */
@@ -244,6 +254,10 @@ static void a_retelling_goes_on_where_a_relay_died(void **state)
 	(void)state;
 	tell(0);
 	lose_the_stream();
+	/* Else the next one would notice, and tell everything. */
+	assert_true(eventually(the_loss_is_known,
+			       sk_arena_strdup(fixture.context.arena, birth_of_the_stream()),
+			       PATIENCE_MS));
 	assert_true(eventually(nothing_is_recalled, NULL, PATIENCE_MS));
 	close_replica(&fixture.first);
 	fixture.streams = RETOLD;
