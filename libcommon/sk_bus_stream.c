@@ -9,6 +9,7 @@
 #include "sk_json.h"
 
 #define STATE_TIMEOUT_MS 1000
+#define EXACT_MAX	 9007199254740991.0
 
 /* ---- what it is ---- */
 
@@ -16,7 +17,10 @@ static uint64_t number(const cJSON *object, const char *name)
 {
 	const cJSON *value = cJSON_GetObjectItemCaseSensitive(object, name);
 
-	return cJSON_IsNumber(value) && value->valuedouble > 0 ? (uint64_t)value->valuedouble : 0;
+	/* Beyond an exact integer it is none, and its conversion would be undefined. */
+	if (!cJSON_IsNumber(value) || !(value->valuedouble > 0 && value->valuedouble <= EXACT_MAX))
+		return 0;
+	return (uint64_t)value->valuedouble;
 }
 
 static enum sk_status read_state(struct sk_context *context, natsMsg *answer,

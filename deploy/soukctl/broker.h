@@ -19,6 +19,9 @@ SK_MUST_CHECK enum sk_status broker_call(struct sk_context *context, natsConnect
 /* What the broker says is wrong; NULL: nothing. */
 const char *broker_error(const struct cJSON *answer);
 int broker_error_code(const struct cJSON *answer); /* as in HTTP; 0: nothing is wrong */
+
+/* A stream's number; 0 where it is absent, or none that JSON carries exactly. */
+uint64_t broker_number(const struct cJSON *object, const char *name);
 /* The same where an error is a failure. */
 SK_MUST_CHECK enum sk_status broker_call_well(struct sk_context *context, natsConnection *nats,
 					      const char *subject, const struct cJSON *body);

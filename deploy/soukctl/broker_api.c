@@ -9,6 +9,7 @@
 #include "soukctl.h"
 
 #define CALL_TIMEOUT_MS 3000
+#define EXACT_MAX	9007199254740991.0 /* JSON's exact integers */
 
 enum sk_status broker_connect(struct sk_context *context, const char *secrets,
 			      natsConnection **nats)
@@ -75,6 +76,17 @@ int broker_error_code(const cJSON *answer)
 		cJSON_GetObjectItemCaseSensitive(answer, "error"), "code");
 
 	return cJSON_IsNumber(code) ? code->valueint : 0;
+}
+
+uint64_t broker_number(const cJSON *object, const char *name)
+{
+	const cJSON *number = cJSON_GetObjectItemCaseSensitive(object, name);
+
+	/* Outside these the conversion is undefined. */
+	if (!cJSON_IsNumber(number) ||
+	    !(number->valuedouble >= 0 && number->valuedouble <= EXACT_MAX))
+		return 0;
+	return (uint64_t)number->valuedouble;
 }
 
 const char *broker_error(const cJSON *answer)

@@ -58,11 +58,10 @@ static void read_headers(char *text, struct letter *letter)
 
 static void read_letter(struct sk_arena *arena, const cJSON *message, struct letter *letter)
 {
-	const cJSON *sequence = cJSON_GetObjectItemCaseSensitive(message, "seq");
 	size_t len = 0;
 
 	*letter = (struct letter) {
-		.sequence = cJSON_IsNumber(sequence) ? (uint64_t)sequence->valuedouble : 0,
+		.sequence = broker_number(message, "seq"),
 		.time = topology_text(message, "time"),
 	};
 	read_headers(decode(arena, topology_text(message, "hdrs"), &len), letter);
@@ -116,7 +115,7 @@ enum sk_status letter_next(struct sk_context *context, natsConnection *nats, uin
 
 enum sk_status letter_last(struct sk_context *context, natsConnection *nats, uint64_t *number)
 {
-	const cJSON *answer = NULL, *last;
+	const cJSON *answer = NULL;
 	enum sk_status st = broker_call(context, nats, "STREAM.INFO." DEAD_STREAM, NULL, &answer);
 
 	if (st == SK_OK && broker_error(answer) != NULL)
@@ -124,9 +123,7 @@ enum sk_status letter_last(struct sk_context *context, natsConnection *nats, uin
 			     "there is no stream %s: run soukctl provision", DEAD_STREAM);
 	if (st != SK_OK)
 		return st;
-	last = cJSON_GetObjectItemCaseSensitive(cJSON_GetObjectItemCaseSensitive(answer, "state"),
-						"last_seq");
-	*number = cJSON_IsNumber(last) ? (uint64_t)last->valuedouble : 0;
+	*number = broker_number(cJSON_GetObjectItemCaseSensitive(answer, "state"), "last_seq");
 	return SK_OK;
 }
 
