@@ -42,7 +42,7 @@ TOPOLOGY := $(BUILD)/topology.json
 UNIT_TEST_SOURCES := $(wildcard libcommon/test/unit_*.c services/*/test/unit_*.c deploy/soukctl/test/unit_*.c)
 UNIT_TESTS := $(UNIT_TEST_SOURCES:%.c=$(BUILD)/test/%)
 
-.PHONY: all help run stop status rolling logs test test-all unit contract rights system races chaos crash crash-build sanitize sanitize-all model lint format \
+.PHONY: all help run stop status rolling logs test test-all unit contract rights system races chaos crash crash-build sanitize sanitize-all fuzz fuzz-all model lint format \
 	check-headers clean prepare
 .DELETE_ON_ERROR:
 .SECONDARY:
@@ -202,6 +202,38 @@ sanitize: ## unit and contract tests under ASan and UBSan
 sanitize-all: all $(UNIT_TESTS) $(CONTRACT_TESTS)
 	$(PYTHON) tests/run.py --build $(BUILD) unit libcommon contract
 
+# ---- fuzz targets: every decoder of outside bytes, with libFuzzer, ASan and UBSan ----
+
+FUZZ_SECONDS ?= 60
+FUZZ_PROGRAMS := $(patsubst tests/fuzz/fuzz_%.c,$(BUILD)/target/%,$(wildcard tests/fuzz/fuzz_*.c))
+CPPFLAGS_fuzz := -I.
+# Functions that a target answers itself, in place of a store, a connection or the broker.
+FUZZ_WRAPS_body := sk_fields_finish sk_request_transact
+FUZZ_WRAPS_request := mg_get_header
+FUZZ_WRAPS_letter := broker_call
+FUZZ_TRY = echo 'int LLVMFuzzerTestOneInput(void) { return 0; }' \
+	| clang -fsanitize=fuzzer,address,undefined -Wno-missing-prototypes -x c -o /dev/null -
+
+fuzz: ## the fuzz targets, FUZZ_SECONDS (60) each; ends with an error where one finds anything
+	@$(FUZZ_TRY) 2>/dev/null || { deploy/local/prepare fuzz && $(FUZZ_TRY); } \
+		|| { echo "fuzz: needs clang with libFuzzer, on Debian the packages clang and libclang-rt-dev"; exit 1; }
+	$(MAKE) BUILD=build/fuzz CC=clang CFLAGS="-O1 -g -fno-omit-frame-pointer" \
+		SANITIZERS="-fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=undefined" fuzz-all
+
+fuzz-all: $(FUZZ_PROGRAMS)
+	$(PYTHON) tests/fuzz/run.py --seconds $(FUZZ_SECONDS) $(FUZZ_PROGRAMS)
+
+$(BUILD)/parts.a: $(foreach service,$(SERVICES),$(filter-out %/main.o,$(OBJECTS_$(service)))) \
+	$(patsubst %.c,$(BUILD)/obj/%.o,$(filter-out %/main.c,$(wildcard deploy/soukctl/*.c)))
+	@mkdir -p $(@D)
+	$(Q)rm -f $@
+	$(Q)ar rcs $@ $^
+
+$(BUILD)/target/%: $(BUILD)/obj/tests/fuzz/fuzz_%.o $(BUILD)/parts.a $(LIBCOMMON)
+	@mkdir -p $(@D)
+	@echo "  LINK  $@"
+	$(Q)$(CC) $(LDFLAGS_ALL) -fsanitize=fuzzer $(FUZZ_WRAPS_$*:%=-Wl,--wrap=%) -o $@ $^ $(LDLIBS) -lhpdf -lcrypt
+
 # ---- the model of the order workflow: spin, with the services' own tables ----
 
 MODEL_OBJECTS := $(patsubst %,$(BUILD)/obj/%.o,tests/model/bridge services/order/workflow_table \
@@ -214,7 +246,7 @@ model: $(MODEL_OBJECTS) $(LIBCOMMON) ## check the model of the order workflow, s
 # ---- lint ----
 
 C_FILES := $(wildcard libcommon/*.[ch] libcommon/test/*.c services/*/*.[ch] services/*/test/*.c \
-	deploy/soukctl/*.[ch] deploy/soukctl/test/*.c tests/model/*.[ch] tests/chaos/*.c)
+	deploy/soukctl/*.[ch] deploy/soukctl/test/*.c tests/model/*.[ch] tests/chaos/*.c tests/fuzz/*.[ch])
 
 format: ## format the C files
 	clang-format -i $(C_FILES)
