@@ -58,7 +58,8 @@ static void read_reply(const char *reply, struct sk_delivery *delivery)
 		if (at != NULL)
 			at++;
 	}
-	if (count < 9 || strncmp(reply, "$JS.ACK.", 8) != 0)
+	/* Ten are neither form: the longer one has eleven and may have the token. */
+	if (count < 9 || count == 10 || strncmp(reply, "$JS.ACK.", 8) != 0)
 		return;
 	first = count == 9 ? 2 : 4;
 	delivery->deliveries = (int)strtol(tokens[first + 2], NULL, 10);
