@@ -34,7 +34,7 @@ struct fuzz_input {
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 /* The target itself. */
-static void fuzz(struct sk_context *context, struct fuzz_input *input);
+void fuzz(struct sk_context *context, struct fuzz_input *input);
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {

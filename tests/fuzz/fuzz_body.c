@@ -146,7 +146,7 @@ static void orders(struct sk_context *context, const struct cJSON *json)
 		FUZZ_HOLDS(amount.minor >= 0);
 }
 
-static void fuzz(struct sk_context *context, struct fuzz_input *input)
+void fuzz(struct sk_context *context, struct fuzz_input *input)
 {
 	struct sk_request request = { .context = *context };
 	char *line = fuzz_line(context, input);

@@ -34,7 +34,7 @@ static int give_file(const struct fuzz_input *input)
 	return file;
 }
 
-static void fuzz(struct sk_context *context, struct fuzz_input *input)
+void fuzz(struct sk_context *context, struct fuzz_input *input)
 {
 	struct sk_config *config;
 	char *line;

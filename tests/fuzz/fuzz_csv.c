@@ -64,7 +64,7 @@ static void read_invoices(struct sk_context *context, const char *text, size_t l
 		FUZZ_HOLDS(replay_catalogue(context, &replay, &written) != NULL);
 }
 
-static void fuzz(struct sk_context *context, struct fuzz_input *input)
+void fuzz(struct sk_context *context, struct fuzz_input *input)
 {
 	const char *what = fuzz_line(context, input);
 	const char *text = fuzz_rest(context, input);

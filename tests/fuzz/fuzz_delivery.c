@@ -7,7 +7,7 @@
 #include "libcommon/sk_bus_internal.h"
 #include "sk_bus.h"
 
-static void fuzz(struct sk_context *context, struct fuzz_input *input)
+void fuzz(struct sk_context *context, struct fuzz_input *input)
 {
 	struct sk_delivery delivery;
 	natsMsg *message = NULL;

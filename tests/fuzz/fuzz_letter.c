@@ -32,7 +32,7 @@ enum sk_status __wrap_broker_call(struct sk_context *context, natsConnection *na
 	return SK_OK;
 }
 
-static void fuzz(struct sk_context *context, struct fuzz_input *input)
+void fuzz(struct sk_context *context, struct fuzz_input *input)
 {
 	struct letter letter;
 	uint64_t number;

@@ -11,7 +11,7 @@ static const struct sk_message_type *type_of(const char *name)
 	return type != NULL ? type : &SK_MESSAGE_TYPES[fuzz_index(name, SK_MESSAGE_TYPES_COUNT)];
 }
 
-static void fuzz(struct sk_context *context, struct fuzz_input *input)
+void fuzz(struct sk_context *context, struct fuzz_input *input)
 {
 	const struct sk_message_type *type = type_of(fuzz_line(context, input));
 	ProtobufCMessage *message, *again;

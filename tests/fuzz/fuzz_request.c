@@ -142,7 +142,7 @@ static void read_conditions(struct sk_context *context, struct sk_request *reque
 	FUZZ_HOLDS(sk__reply_bytes(request, false, &len) != NULL);
 }
 
-static void fuzz(struct sk_context *context, struct fuzz_input *input)
+void fuzz(struct sk_context *context, struct fuzz_input *input)
 {
 	struct sk_request *request = sk_arena_alloc(context->arena, sizeof(*request));
 	char *line = fuzz_line(context, input);

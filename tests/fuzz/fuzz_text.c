@@ -77,7 +77,7 @@ static void traces(const char *text)
 	FUZZ_HOLDS(strcmp(trace.trace_id, again.trace_id) == 0);
 }
 
-static void fuzz(struct sk_context *context, struct fuzz_input *input)
+void fuzz(struct sk_context *context, struct fuzz_input *input)
 {
 	const char *text = fuzz_rest(context, input);
 	struct sk__kv_url url;

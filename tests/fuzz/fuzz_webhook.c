@@ -26,7 +26,7 @@ static void read_both(struct sk_context *context, const struct sk_webhook *webho
 	sk_context_clear_error(context);
 }
 
-static void fuzz(struct sk_context *context, struct fuzz_input *input)
+void fuzz(struct sk_context *context, struct fuzz_input *input)
 {
 	struct sk_webhook webhook = {
 		.id = fuzz_line(context, input),
