@@ -24,7 +24,8 @@ def run(program, seconds, build):
     command = [program, f"-max_total_time={seconds}", f"-artifact_prefix={findings}/", *LIMITS,
                learnt, HERE / "seeds" / name]
     ended = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False,
-                           env={**os.environ, "UBSAN_OPTIONS": "print_stacktrace=1"})
+                           env={**os.environ, "UBSAN_OPTIONS": "print_stacktrace=1",
+                                "ASAN_OPTIONS": "quarantine_size_mb=16"})
     output = ended.stdout.decode(errors="replace")
     ran = re.search(r"stat::number_of_executed_units: (\d+)", output)
     executions = int(ran.group(1)) if ran else 0
