@@ -77,6 +77,20 @@ static void traces(const char *text)
 	FUZZ_HOLDS(strcmp(trace.trace_id, again.trace_id) == 0);
 }
 
+static void cursors(struct sk_context *context, const char *text)
+{
+	struct catalog_cursor cursor;
+
+	for (int sort = CATALOG_NEWEST; sort <= CATALOG_DEAREST; sort++) {
+		if (!catalog_cursor_decode(context->arena, (enum catalog_sort)sort, text, &cursor))
+			continue;
+		FUZZ_HOLDS(sk_id_valid(cursor.id));
+		FUZZ_HOLDS(strcmp(catalog_cursor_encode(context->arena, (enum catalog_sort)sort,
+							&cursor),
+				  text) == 0);
+	}
+}
+
 void fuzz(struct sk_context *context, struct fuzz_input *input)
 {
 	const char *text = fuzz_rest(context, input);
@@ -92,6 +106,7 @@ void fuzz(struct sk_context *context, struct fuzz_input *input)
 	characters(context, input);
 	names(context, text);
 	traces(text);
+	cursors(context, text);
 	(void)sk__kv_url_parse(text, &url);
 	FUZZ_HOLDS(!sk__live_parse_id(text, &number) || number >= 0);
 	(void)cart_line_parse(text, &line);
