@@ -42,7 +42,7 @@ TOPOLOGY := $(BUILD)/topology.json
 UNIT_TEST_SOURCES := $(wildcard libcommon/test/unit_*.c services/*/test/unit_*.c deploy/soukctl/test/unit_*.c)
 UNIT_TESTS := $(UNIT_TEST_SOURCES:%.c=$(BUILD)/test/%)
 
-.PHONY: all help run stop status rolling logs test test-all unit contract rights system races chaos crash crash-build sanitize sanitize-all fuzz fuzz-all model lint format \
+.PHONY: all help run stop status rolling logs test test-all unit contract rights system races chaos bench crash crash-build sanitize sanitize-all fuzz fuzz-all model lint format \
 	check-headers clean prepare
 .DELETE_ON_ERROR:
 .SECONDARY:
@@ -183,6 +183,17 @@ $(BUILD)/test/clock.so: tests/chaos/clock.c
 	@echo "  CC    $<"
 	$(Q)$(CC) $(CPPFLAGS) $(WARNINGS) -std=c17 $(CFLAGS) -fPIC -shared -o $@ $<
 
+BARE := $(BUILD)/bench/bare
+bench: ## Souk beside the bare limits of this machine, ten minutes: ARGUMENTS="--only product --seconds 5 --variants 2000"
+	@$(MAKE) prepare
+	@$(MAKE) -j2 all $(BARE)
+	PYTHONPATH=tests SOUK_BUILD=$(BUILD) $(PYTHON) tests/bench/run.py $(ARGUMENTS)
+
+$(BARE): tests/bench/bare.c
+	@mkdir -p $(@D)
+	@echo "  LINK  $@"
+	$(Q)$(CC) $(CPPFLAGS) $(WARNINGS) $(CFLAGS_ALL) -o $@ $< $(LDFLAGS_ALL) $(LDLIBS)
+
 test: ## prepare, build, then every test, ending with one total line
 	$(MAKE) prepare
 	$(MAKE) -j2 all crash-build
@@ -246,7 +257,7 @@ model: $(MODEL_OBJECTS) $(LIBCOMMON) ## check the model of the order workflow, s
 # ---- lint ----
 
 C_FILES := $(wildcard libcommon/*.[ch] libcommon/test/*.c services/*/*.[ch] services/*/test/*.c \
-	deploy/soukctl/*.[ch] deploy/soukctl/test/*.c tests/model/*.[ch] tests/chaos/*.c tests/fuzz/*.[ch])
+	deploy/soukctl/*.[ch] deploy/soukctl/test/*.c tests/model/*.[ch] tests/chaos/*.c tests/fuzz/*.[ch] tests/bench/*.c)
 
 format: ## format the C files
 	clang-format -i $(C_FILES)
