@@ -184,7 +184,7 @@ $(BUILD)/test/clock.so: tests/chaos/clock.c
 	$(Q)$(CC) $(CPPFLAGS) $(WARNINGS) -std=c17 $(CFLAGS) -fPIC -shared -o $@ $<
 
 BARE := $(BUILD)/bench/bare
-bench: ## Souk beside the bare limits of this machine, ten minutes: ARGUMENTS="--only product --seconds 5 --variants 2000"
+bench: ## Souk beside the bare limits of this machine, about four minutes: ARGUMENTS="--only product --seconds 5 --variants 2000"
 	@$(MAKE) prepare
 	@$(MAKE) -j2 all $(BARE)
 	PYTHONPATH=tests SOUK_BUILD=$(BUILD) $(PYTHON) tests/bench/run.py $(ARGUMENTS)
