@@ -103,7 +103,8 @@ class Lab:
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             anyone = Client(self.stack.gateway)
-            self.admin = anyone.as_user(eventually("an admin", lambda: anyone.post("/v1/sessions", ADMIN).json, within=30))
+            session = eventually("an administrator", lambda: anyone.post("/v1/sessions", ADMIN).json, within=30)
+            self.admin = anyone.as_user(session)
             self.idle = self.memory()
             self._import()
             self._start_bare()
