@@ -111,7 +111,8 @@ def ends(admin: Client, email: str) -> dict[str, int]:
 def race(admin: Client, shoppers: list[Shopper], sku: str, pieces: int) -> Round:
     """One round; raises where it ends otherwise than it must."""
     this, email = Round(), f"{new_id()}@example.org"
-    assert admin.put(f"/v1/stock/{sku}", {"on_hand": pieces}).status == 200
+    # Whose session it is may not be known in time where the machine is busy: 503, which is no race.
+    eventually("the pieces are in stock", lambda: admin.put(f"/v1/stock/{sku}", {"on_hand": pieces}).status == 200)
     began = time.monotonic()
     answers = at_once([lambda s=shopper: s.order([(sku, 1)], email) for shopper in shoppers])
     this.placing_s = time.monotonic() - began
