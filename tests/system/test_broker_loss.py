@@ -9,13 +9,12 @@ import shutil
 
 import pytest
 
+from support.events import ADDRESS
 from support.messages import new_id
 from support.stack import BUILD, Client
 from support.waiting import eventually
 from support.webhooks import signed
 
-ADDRESS = {"name": "Ada Lovelace", "line1": "12 St James's Square", "city": "London", "postal_code": "SW1Y 4JH",
-           "country": "GB"}
 PRICE = 1999
 # What an order is placed with, how it ends, and the last words of the mails that its shopper gets.
 KINDS = {

@@ -8,6 +8,7 @@ import time
 
 import pytest
 
+from support.events import ADDRESS
 from support.live import Stream
 from support.messages import new_id
 from support.stack import Client
@@ -15,8 +16,6 @@ from support.waiting import eventually
 from support.webhooks import signed
 
 CROWD = 500
-ADDRESS = {"name": "Ada Lovelace", "line1": "12 St James's Square", "city": "London", "postal_code": "SW1Y 4JH",
-           "country": "GB"}
 
 
 @pytest.fixture(scope="module")
